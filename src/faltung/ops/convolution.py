@@ -1,0 +1,174 @@
+"""Convolution as three operators that are each other's derivatives.
+
+A convolution F(x, w) is linear in the input x and in the weight w. With I its transpose with
+respect to x ("input gradient", also the transposed convolution) and W with respect to w ("weight
+gradient"),
+
+| operator | by its first tensor | by its second tensor |
+|---|---|---|
+| F(x, w) | I(dy, w) | W(x, dy) |
+| I(dy, w) | F(dx, w) | W(dx, dy) |
+| W(x, dy) | I(dy, dw) | F(x, dw) |
+
+so the family is closed under differentiation, to any order. Complex tensors take the conjugates.
+Padding is (top, bottom, left, right); letters as everywhere: N, C, K, H W, Y X, R S.
+"""
+
+from typing import Any
+
+from torch import Tensor
+
+from faltung.geometry import Window
+from faltung.ops.registry import empty, memory_format, register
+from faltung.ops.theirs import convolution as theirs
+
+Ints = list[int]
+Gradients = tuple[Tensor | None, ...]
+
+GEOMETRY = "SymInt[2] stride, SymInt[4] padding, SymInt[2] dilation, SymInt groups, bool flip"
+REST = (None,) * 5
+
+
+def windows(size: Ints, stride: Ints, padding: Ints, dilation: Ints) -> tuple[Window, Window]:
+    """Return the windows along height and width."""
+    top, bottom, left, right = padding
+    return (
+        Window(size[0], stride[0], dilation[0], top, bottom),
+        Window(size[1], stride[1], dilation[1], left, right),
+    )
+
+
+def _forward_fake(
+    x: Tensor,
+    w: Tensor,
+    bias: Tensor | None,
+    stride: Ints,
+    padding: Ints,
+    dilation: Ints,
+    groups: int,
+    flip: bool,
+) -> Tensor:
+    rows, columns = windows(list(w.shape[2:]), stride, padding, dilation)
+    shape = (x.shape[0], w.shape[0], rows.output(x.shape[2]), columns.output(x.shape[3]))
+    return empty(x, shape, memory_format(x, w))
+
+
+def _keep_forward(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, w, bias, *ctx.geometry = inputs
+    ctx.has_bias = bias is not None
+    ctx.save_for_backward(x, w)
+
+
+def _backward_forward(ctx: Any, dy: Tensor) -> Gradients:
+    x, w = ctx.saved_tensors
+    dx = dw = db = None
+    if ctx.needs_input_grad[0]:
+        dx = conv2d_input_gradient(dy, w.conj(), None, list(x.shape[2:]), *ctx.geometry)
+    if ctx.needs_input_grad[1]:
+        with_bias = ctx.has_bias and ctx.needs_input_grad[2]
+        window = list(w.shape[2:])
+        dw, db = conv2d_weight_gradient(x.conj(), dy, window, *ctx.geometry, with_bias)
+        db = db if with_bias else None
+    elif ctx.has_bias and ctx.needs_input_grad[2]:
+        db = dy.sum((0, 2, 3))
+    return dx, dw, db, *REST
+
+
+conv2d = register(
+    "conv2d",
+    f"(Tensor input, Tensor weight, Tensor? bias, {GEOMETRY}) -> Tensor",
+    theirs=theirs.conv2d,
+    fake=_forward_fake,
+    backward=_backward_forward,
+    setup_context=_keep_forward,
+    autocast=True,
+)
+
+
+def _input_gradient_fake(
+    dy: Tensor,
+    w: Tensor,
+    bias: Tensor | None,
+    size: Ints,
+    stride: Ints,
+    padding: Ints,
+    dilation: Ints,
+    groups: int,
+    flip: bool,
+) -> Tensor:
+    return empty(dy, (dy.shape[0], w.shape[1] * groups, *size), memory_format(dy, w))
+
+
+def _keep_input_gradient(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    dy, w, bias, _, *ctx.geometry = inputs
+    ctx.has_bias = bias is not None
+    ctx.save_for_backward(dy, w)
+
+
+def _backward_input_gradient(ctx: Any, ddx: Tensor) -> Gradients:
+    dy, w = ctx.saved_tensors
+    d_dy = dw = db = None
+    if ctx.needs_input_grad[0]:
+        wide = conv2d(ddx, w.conj(), None, *ctx.geometry)
+        d_dy = wide[:, :, : dy.shape[2], : dy.shape[3]]
+    if ctx.needs_input_grad[1]:
+        window = list(w.shape[2:])
+        dw, _ = conv2d_weight_gradient(ddx, dy.conj(), window, *ctx.geometry, False)
+    if ctx.has_bias and ctx.needs_input_grad[2]:
+        db = ddx.sum((0, 2, 3))
+    return d_dy, dw, db, None, *REST
+
+
+conv2d_input_gradient = register(
+    "conv2d_input_gradient",
+    f"(Tensor grad, Tensor weight, Tensor? bias, SymInt[2] size, {GEOMETRY}) -> Tensor",
+    theirs=theirs.conv2d_input_gradient,
+    fake=_input_gradient_fake,
+    backward=_backward_input_gradient,
+    setup_context=_keep_input_gradient,
+    autocast=True,
+)
+
+
+def _weight_gradient_fake(
+    x: Tensor,
+    dy: Tensor,
+    window: Ints,
+    stride: Ints,
+    padding: Ints,
+    dilation: Ints,
+    groups: int,
+    flip: bool,
+    with_bias: bool,
+) -> tuple[Tensor, Tensor]:
+    shape = (dy.shape[1], x.shape[1] // groups, *window)
+    dw = empty(x, shape, memory_format(x, dy))
+    return dw, x.new_empty(dy.shape[1] if with_bias else 0)
+
+
+def _keep_weight_gradient(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    x, dy, _, *ctx.geometry, ctx.with_bias = inputs
+    ctx.save_for_backward(x, dy)
+
+
+def _backward_weight_gradient(ctx: Any, ddw: Tensor, ddb: Tensor) -> Gradients:
+    x, dy = ctx.saved_tensors
+    dx = d_dy = None
+    if ctx.needs_input_grad[0]:
+        dx = conv2d_input_gradient(dy, ddw.conj(), None, list(x.shape[2:]), *ctx.geometry)
+    if ctx.needs_input_grad[1]:
+        wide = conv2d(x.conj(), ddw, ddb if ctx.with_bias else None, *ctx.geometry)
+        d_dy = wide[:, :, : dy.shape[2], : dy.shape[3]]
+    return dx, d_dy, None, *REST, None
+
+
+conv2d_weight_gradient = register(
+    "conv2d_weight_gradient",
+    f"(Tensor input, Tensor grad, SymInt[2] window, {GEOMETRY}, bool with_bias)"
+    " -> (Tensor, Tensor)",
+    theirs=theirs.conv2d_weight_gradient,
+    fake=_weight_gradient_fake,
+    backward=_backward_weight_gradient,
+    setup_context=_keep_weight_gradient,
+    autocast=True,
+)

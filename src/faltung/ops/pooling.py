@@ -1,0 +1,178 @@
+"""Pooling as operators: maxima, minima and means over windows, with their derivatives.
+
+Maxima and minima return the positions they came from, and their derivative sends gradients there.
+The mean is linear, so that it is the derivative of its own derivative.
+Padding is (top, bottom, left, right); letters as everywhere: N, C, H W, Y X.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from faltung.geometry import Window
+from faltung.ops.registry import empty, memory_format, register
+from faltung.ops.theirs import pooling as theirs
+
+Ints = list[int]
+Windows = tuple[Window, Window]
+
+
+def windows(size: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil_mode: bool) -> Windows:
+    """Return the windows along height and width."""
+    top, bottom, left, right = padding
+    return (
+        Window(size[0], stride[0], dilation[0], top, bottom, ceil_mode),
+        Window(size[1], stride[1], dilation[1], left, right, ceil_mode),
+    )
+
+
+def _pooled(x: Tensor, over: Windows, dtype: torch.dtype | None = None) -> Tensor:
+    shape = (*x.shape[:2], *(w.output(n) for w, n in zip(over, x.shape[2:], strict=True)))
+    y = empty(x, shape, memory_format(x))
+    return y if dtype is None else y.to(dtype)
+
+
+def _register_extreme(
+    name: str, extreme: Callable[[Tensor, Windows], tuple[Tensor, Tensor]]
+) -> Callable[..., tuple[Tensor, Tensor]]:
+    def run(
+        x: Tensor, size: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil_mode: bool
+    ) -> tuple[Tensor, Tensor]:
+        return extreme(x, windows(size, stride, padding, dilation, ceil_mode))
+
+    def fake(
+        x: Tensor, size: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil_mode: bool
+    ) -> tuple[Tensor, Tensor]:
+        over = windows(size, stride, padding, dilation, ceil_mode)
+        return _pooled(x, over), _pooled(x, over, torch.int64)
+
+    def keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.size = list(inputs[0].shape[2:])
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(output[1])
+
+    def backward(ctx: Any, dy: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        (at,) = ctx.saved_tensors
+        return extreme_pool2d_gradient(dy, at, ctx.size), None, None, None, None, None
+
+    return register(
+        name,
+        "(Tensor input, SymInt[2] size, SymInt[2] stride, SymInt[4] padding, SymInt[2] dilation,"
+        " bool ceil_mode) -> (Tensor, Tensor)",
+        theirs=run,
+        fake=fake,
+        backward=backward,
+        setup_context=keep,
+    )
+
+
+def _gradient_fake(dy: Tensor, at: Tensor, size: Ints) -> Tensor:
+    return empty(dy, (*dy.shape[:2], *size), memory_format(dy))
+
+
+def _keep_gradient(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(inputs[1])
+
+
+def _backward_gradient(ctx: Any, ddx: Tensor) -> tuple[Tensor | None, ...]:
+    (at,) = ctx.saved_tensors
+    return ddx.flatten(2).gather(2, at.flatten(2)).view(at.shape), None, None
+
+
+extreme_pool2d_gradient = register(
+    "extreme_pool2d_gradient",
+    "(Tensor grad, Tensor positions, SymInt[2] size) -> Tensor",
+    theirs=theirs.extreme_pool2d_gradient,
+    fake=_gradient_fake,
+    backward=_backward_gradient,
+    setup_context=_keep_gradient,
+)
+max_pool2d = _register_extreme("max_pool2d", theirs.max_pool2d)
+min_pool2d = _register_extreme("min_pool2d", theirs.min_pool2d)
+
+AVG_GEOMETRY = (
+    "SymInt[2] size, SymInt[2] stride, SymInt[4] padding, bool ceil_mode,"
+    " bool count_include_pad, SymInt? divisor_override"
+)
+AVG_REST = (None,) * 6
+
+
+def _avg(
+    x: Tensor,
+    size: Ints,
+    stride: Ints,
+    padding: Ints,
+    ceil_mode: bool,
+    count: bool,
+    divisor: int | None,
+) -> Tensor:
+    return theirs.avg_pool2d(x, windows(size, stride, padding, [1, 1], ceil_mode), count, divisor)
+
+
+def _avg_fake(
+    x: Tensor,
+    size: Ints,
+    stride: Ints,
+    padding: Ints,
+    ceil_mode: bool,
+    count: bool,
+    divisor: int | None,
+) -> Tensor:
+    return _pooled(x, windows(size, stride, padding, [1, 1], ceil_mode))
+
+
+def _keep_avg(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, *ctx.geometry = inputs
+    ctx.size = list(x.shape[2:])
+
+
+def _backward_avg(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+    return avg_pool2d_gradient(dy, ctx.size, *ctx.geometry), *AVG_REST
+
+
+avg_pool2d = register(
+    "avg_pool2d",
+    f"(Tensor input, {AVG_GEOMETRY}) -> Tensor",
+    theirs=_avg,
+    fake=_avg_fake,
+    backward=_backward_avg,
+    setup_context=_keep_avg,
+)
+
+
+def _avg_gradient(
+    dy: Tensor,
+    shape: Ints,
+    size: Ints,
+    stride: Ints,
+    padding: Ints,
+    ceil_mode: bool,
+    count: bool,
+    divisor: int | None,
+) -> Tensor:
+    over = windows(size, stride, padding, [1, 1], ceil_mode)
+    return theirs.avg_pool2d_gradient(dy, shape, over, count, divisor)
+
+
+def _avg_gradient_fake(dy: Tensor, shape: Ints, *_: Any) -> Tensor:
+    return empty(dy, (*dy.shape[:2], *shape), memory_format(dy))
+
+
+def _keep_avg_gradient(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    _, _, *ctx.geometry = inputs
+
+
+def _backward_avg_gradient(ctx: Any, ddx: Tensor) -> tuple[Tensor | None, ...]:
+    return avg_pool2d(ddx, *ctx.geometry), None, *AVG_REST
+
+
+avg_pool2d_gradient = register(
+    "avg_pool2d_gradient",
+    f"(Tensor grad, SymInt[2] shape, {AVG_GEOMETRY}) -> Tensor",
+    theirs=_avg_gradient,
+    fake=_avg_gradient_fake,
+    backward=_backward_avg_gradient,
+    setup_context=_keep_avg_gradient,
+)

@@ -1,0 +1,1 @@
+"""Reading handwritten characters: data, model, training, report and prediction."""
