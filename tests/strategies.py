@@ -21,7 +21,11 @@ Array = NDArray[np.float64]
 suite = settings(derandomize=True, max_examples=100, deadline=None, database=None)
 """Every run of the suite tries the same examples, and not many of them."""
 
-RULES = ("valid", "same", "same_upper", "same_lower", "full")
+few = settings(suite, max_examples=40)
+"""For tests that run once for each of `FORMS`."""
+
+FORMS = ("number", "pair", "sides", "valid", "same", "same_upper", "same_lower", "full")
+"""Every form of padding: three in numbers, and the named rules."""
 
 
 def integers(seed: int, shape: tuple[int, ...], largest: int = 8) -> Array:
@@ -71,20 +75,27 @@ def one_or_two(low: int, high: int) -> st.SearchStrategy[int | Pair]:
     return st.one_of(number, st.tuples(number, number))
 
 
-def paddings(largest: int = 3) -> st.SearchStrategy[Padding]:
-    """Draw any form of padding, `largest` elements on a side at most where they are numbers."""
+def paddings(form: str | None, largest: int = 3) -> st.SearchStrategy[Padding]:
+    """Draw padding of that form or of any, at most `largest` elements a side where in numbers."""
+    if form is None:
+        return st.sampled_from(FORMS).flatmap(lambda drawn: paddings(drawn, largest))
     number = st.integers(0, largest)
     side = st.tuples(number, number)
-    return st.one_of(number, side, st.tuples(side, side), st.sampled_from(RULES))
+    in_numbers: dict[str, st.SearchStrategy[Padding]] = {
+        "number": number,
+        "pair": side,
+        "sides": st.tuples(side, side),
+    }
+    return in_numbers.get(form, st.just(form))
 
 
 @st.composite
-def convolutions(draw: st.DrawFn) -> Convolution:
+def convolutions(draw: st.DrawFn, form: str | None = None) -> Convolution:
     """Draw a legal problem of `conv2d`; about one in three is depthwise."""
     groups = draw(st.sampled_from([1, 1, 2, 3]))
     per_group = draw(st.integers(1, 3))
     outputs = groups * draw(st.integers(1, 2))
-    stride, dilation, padding = draw(one_or_two(1, 3)), draw(one_or_two(1, 3)), draw(paddings())
+    stride, dilation, padding = draw(one_or_two(1, 3)), draw(one_or_two(1, 3)), draw(paddings(form))
     options: dict[str, Any] = {
         "stride": stride,
         "padding": padding,
@@ -105,12 +116,12 @@ def convolutions(draw: st.DrawFn) -> Convolution:
 
 
 @st.composite
-def transposed(draw: st.DrawFn) -> Convolution:
+def transposed(draw: st.DrawFn, form: str | None = None) -> Convolution:
     """Draw a legal problem of `conv_transpose2d`."""
     groups = draw(st.sampled_from([1, 1, 2, 3]))
     per_group, outputs = draw(st.integers(1, 2)), draw(st.integers(1, 2))
     stride, dilation = draw(one_or_two(1, 3)), draw(one_or_two(1, 3))
-    padding = draw(paddings(2))
+    padding = draw(paddings(form, 2))
     options: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation}
     options |= {"groups": groups, "flip": draw(st.booleans())}
     if not isinstance(padding, str):
@@ -137,30 +148,30 @@ def transposed(draw: st.DrawFn) -> Convolution:
 
 
 @st.composite
-def extrema(draw: st.DrawFn) -> Pooling:
+def extrema(draw: st.DrawFn, form: str | None = None) -> Pooling:
     """Draw a legal problem of `max_pool2d` or `min_pool2d`: every window sees the input."""
-    options = _pooling_options(draw, dilation=draw(one_or_two(1, 3)))
+    options = _pooling_options(draw, form, dilation=draw(one_or_two(1, 3)))
     problem = _pooling(draw, options, pair(options["dilation"]))
     assume(every_window_sees(problem.input, **options))
     return problem
 
 
 @st.composite
-def averages(draw: st.DrawFn) -> Pooling:
+def averages(draw: st.DrawFn, form: str | None = None) -> Pooling:
     """Draw a legal problem of `avg_pool2d`."""
-    options = _pooling_options(draw)
+    options = _pooling_options(draw, form)
     options["count_include_pad"] = draw(st.booleans())
     options["divisor_override"] = draw(st.sampled_from([None, None, 1, 3, 7]))
     return _pooling(draw, options, (1, 1))
 
 
-def _pooling_options(draw: st.DrawFn, **more: Any) -> dict[str, Any]:
+def _pooling_options(draw: st.DrawFn, form: str | None, **more: Any) -> dict[str, Any]:
     """Draw what all pools take."""
     kernel = draw(one_or_two(1, 4))
     return {
         "kernel_size": kernel,
         "stride": draw(st.one_of(st.none(), one_or_two(1, 3))),
-        "padding": draw(paddings(min(pair(kernel)) // 2)),
+        "padding": draw(paddings(form, min(pair(kernel)) // 2)),
         "ceil_mode": draw(st.booleans()),
         **more,
     }

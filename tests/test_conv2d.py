@@ -14,7 +14,7 @@ from comparing import assert_exact, assert_sums, optional, tensor
 from faltung import functional as F
 from faltung.errors import DtypeError
 from layouts import LAYOUTS, laid_out
-from strategies import Convolution, convolutions, integers, suite
+from strategies import FORMS, Convolution, convolutions, few, integers, suite
 
 
 def run(problem: Convolution, dtype: torch.dtype, *, whole: bool) -> torch.Tensor:
@@ -23,9 +23,11 @@ def run(problem: Convolution, dtype: torch.dtype, *, whole: bool) -> torch.Tenso
     return F.conv2d(tensor(x, dtype), tensor(w, dtype), optional(b, dtype), **problem.options)
 
 
-@suite
-@given(convolutions())
-def test_whole_numbers_agree_bit_for_bit(problem: Convolution) -> None:
+@pytest.mark.parametrize("form", FORMS)
+@few
+@given(data=st.data())
+def test_whole_numbers_agree_bit_for_bit(form: str, data: st.DataObject) -> None:
+    problem = data.draw(convolutions(form))
     truth = oracle.conv2d(*problem.data(whole=True), **problem.options)
     assert_exact(run(problem, torch.float32, whole=True), truth)
     assert_exact(run(problem, torch.float64, whole=True), truth)

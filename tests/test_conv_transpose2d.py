@@ -7,12 +7,13 @@ import pytest
 import torch
 import torch.nn.functional as tf
 from hypothesis import given
+from hypothesis import strategies as st
 
 import oracle
 from comparing import assert_exact, assert_sums, optional, tensor
 from faltung import functional as F
 from layouts import LAYOUTS, laid_out
-from strategies import Convolution, convolutions, integers, suite, transposed
+from strategies import FORMS, Convolution, convolutions, few, integers, suite, transposed
 
 
 def run(problem: Convolution, dtype: torch.dtype, *, whole: bool) -> torch.Tensor:
@@ -23,9 +24,11 @@ def run(problem: Convolution, dtype: torch.dtype, *, whole: bool) -> torch.Tenso
     )
 
 
-@suite
-@given(transposed())
-def test_whole_numbers_agree_bit_for_bit(problem: Convolution) -> None:
+@pytest.mark.parametrize("form", FORMS)
+@few
+@given(data=st.data())
+def test_whole_numbers_agree_bit_for_bit(form: str, data: st.DataObject) -> None:
+    problem = data.draw(transposed(form))
     truth = oracle.conv_transpose2d(*problem.data(whole=True), **problem.options)
     assert_exact(run(problem, torch.float32, whole=True), truth)
     assert_exact(run(problem, torch.float64, whole=True), truth)

@@ -11,6 +11,7 @@ from torch.autograd import gradcheck, gradgradcheck
 import oracle
 from comparing import tensor
 from faltung import functional as F
+from layouts import LAYOUTS, laid_out
 from strategies import integers, reals
 
 
@@ -220,3 +221,27 @@ def test_a_changed_weight_is_noticed_before_backward() -> None:
         w.mul_(2)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         y.backward()
+
+
+EVERY: dict[str, Callable[[Tensor], Tensor]] = {
+    "conv2d": lambda x: F.conv2d(x, torch.ones(2, 4, 3, 2).double(), None, 2, ((1, 0), (0, 2))),
+    "conv_transpose2d": lambda x: F.conv_transpose2d(x, torch.ones(4, 2, 3, 2).double(), None, 2),
+    "max_pool2d": lambda x: F.max_pool2d(x, 3, 2, 1),
+    "min_pool2d": lambda x: F.min_pool2d(x, 3, 2, ((1, 0), (0, 1))),
+    "avg_pool2d": lambda x: F.avg_pool2d(x, 3, 2, 1),
+    "avg_pool2d same_lower": lambda x: F.avg_pool2d(x, 2, 1, "same_lower"),
+}
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_gradients_do_not_depend_on_the_layout(name: str, layout: str) -> None:
+    strange, values = laid_out(layout, integers(1, (2, 4, 6, 5)))
+    gradients = []
+    for x in (strange.requires_grad_(), tensor(values).requires_grad_()):
+        y = EVERY[name](x)
+        dy = laid_out(layout, integers(2, tuple(y.shape)))[0]
+        (dx,) = torch.autograd.grad(y, x, dy, create_graph=True)
+        assert dx.shape == x.shape
+        gradients.append(dx.detach())
+    assert torch.equal(*gradients)

@@ -14,7 +14,7 @@ import oracle_pooling
 from comparing import assert_exact, assert_sums, tensor
 from faltung import functional as F
 from layouts import LAYOUTS, laid_out
-from strategies import Pooling, averages, extrema, integers, suite
+from strategies import FORMS, Pooling, averages, extrema, few, integers, suite
 
 EXTREMA: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "max": (F.max_pool2d, oracle_pooling.max_pool2d),
@@ -23,10 +23,12 @@ EXTREMA: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
 FLOATS = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("which", EXTREMA)
-@suite
-@given(problem=extrema())
-def test_extrema_and_indices_agree_bit_for_bit(which: str, problem: Pooling) -> None:
+@few
+@given(data=st.data())
+def test_extrema_and_indices_agree_bit_for_bit(which: str, form: str, data: st.DataObject) -> None:
+    problem = data.draw(extrema(form))
     pool, definition = EXTREMA[which]
     x = problem.data(whole=True)
     values, indices = definition(x, **problem.options)
@@ -85,14 +87,29 @@ def test_integers_at_the_ends_of_their_range(which: str, dtype: torch.dtype, pad
     assert_exact(at, indices)
 
 
-@suite
-@given(averages())
-def test_means_of_whole_numbers_agree_bit_for_bit(problem: Pooling) -> None:
+@pytest.mark.parametrize("form", FORMS)
+@few
+@given(data=st.data())
+def test_means_of_whole_numbers_agree_bit_for_bit(form: str, data: st.DataObject) -> None:
+    problem = data.draw(averages(form))
     x = problem.data(whole=True)
     truth = oracle_pooling.avg_pool2d(x, **problem.options)
     for dtype in (torch.float32, torch.float64):
         y = F.avg_pool2d(tensor(x, dtype), **problem.options)
         assert_exact(y, tensor(truth, dtype).double().numpy())
+
+
+@pytest.mark.parametrize("padding", [1, ((1, 0), (0, 1)), ((2, 1), (0, 2)), "full"], ids=str)
+@pytest.mark.parametrize("stride", [2, (3, 4)], ids=str)
+@pytest.mark.parametrize("counted", [True, False])
+@pytest.mark.parametrize("divisor", [None, 4])
+def test_overhang_never_counts_in_the_divisor(
+    padding: Any, stride: Any, counted: bool, divisor: int | None
+) -> None:
+    for size in range(3, 9):
+        x = integers(size, (1, 1, size, 11 - size))
+        options = (3, stride, padding, True, counted, divisor)
+        assert_exact(F.avg_pool2d(tensor(x), *options), oracle_pooling.avg_pool2d(x, *options))
 
 
 @suite

@@ -110,13 +110,18 @@ def _backward_input_gradient(ctx: Any, ddx: Tensor) -> Gradients:
     d_dy = dw = db = None
     if ctx.needs_input_grad[0]:
         wide = conv2d(ddx, w.conj(), None, *ctx.geometry)
-        d_dy = wide[:, :, : dy.shape[2], : dy.shape[3]]
+        d_dy = _cropped(wide, dy)
     if ctx.needs_input_grad[1]:
         window = list(w.shape[2:])
         dw, _ = conv2d_weight_gradient(ddx, dy.conj(), window, *ctx.geometry, False)
     if ctx.has_bias and ctx.needs_input_grad[2]:
         db = ddx.sum((0, 2, 3))
     return d_dy, dw, db, None, *REST
+
+
+def _cropped(wide: Tensor, dy: Tensor) -> Tensor:
+    """Return the windows that `dy` has; output_padding can make room for more."""
+    return wide if wide.shape[2:] == dy.shape[2:] else wide[:, :, : dy.shape[2], : dy.shape[3]]
 
 
 conv2d_input_gradient = register(
@@ -155,10 +160,10 @@ def _backward_weight_gradient(ctx: Any, ddw: Tensor, ddb: Tensor) -> Gradients:
     x, dy = ctx.saved_tensors
     dx = d_dy = None
     if ctx.needs_input_grad[0]:
-        dx = conv2d_input_gradient(dy, ddw.conj(), None, list(x.shape[2:]), *ctx.geometry)
+        dx = conv2d_input_gradient(dy.conj(), ddw, None, list(x.shape[2:]), *ctx.geometry)
     if ctx.needs_input_grad[1]:
         wide = conv2d(x.conj(), ddw, ddb if ctx.with_bias else None, *ctx.geometry)
-        d_dy = wide[:, :, : dy.shape[2], : dy.shape[3]]
+        d_dy = _cropped(wide, dy)
     return dx, d_dy, None, *REST, None
 
 

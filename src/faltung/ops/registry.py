@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch.autograd import forward_ad
 
 from faltung.ops import seam
 
@@ -49,7 +50,21 @@ def register(
     operator: Callable[..., Any] = getattr(torch.ops.faltung, name).default
     for device, key in AUTOCAST_KEYS.items():
         LIBRARY.impl(name, _without_autocast(operator, device, cast=autocast), key)
-    return operator
+
+    def call(*arguments: Any) -> Any:
+        # Derivatives registered from Python know neither functorch's transforms nor tangents;
+        # torch's own operators know both.
+        return theirs(*arguments) if _transforms() else operator(*arguments)
+
+    return call
+
+
+def _transforms() -> bool:
+    """Say whether a functorch transform or forward-mode differentiation is under way."""
+    if torch.compiler.is_compiling():
+        return False
+    functorch: bool = torch._C._are_functorch_transforms_active()
+    return functorch or forward_ad._current_level >= 0
 
 
 def _without_autocast(

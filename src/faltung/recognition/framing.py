@@ -173,10 +173,15 @@ def _to_8bit(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
     """Scale deep grey levels to 0..255, by the least of the usual whites that holds them all."""
     levels = np.nan_to_num(levels, posinf=0, neginf=0)
     low, high = float(levels.min()), float(levels.max())
-    black, white = 0.0, next((white for white in (1.0, 255.0, 4095.0, 65535.0) if high <= white), high)
+    black, white = (
+        0.0,
+        next((white for white in (1.0, 255.0, 4095.0, 65535.0) if high <= white), high),
+    )
     if low < 0 or white == high:
         black, white = low, max(high, low + 1)
-    scaled: npt.NDArray[np.uint8] = ((levels - black) * (255 / (white - black))).round().astype(np.uint8)
+    scaled: npt.NDArray[np.uint8] = (
+        ((levels - black) * (255 / (white - black))).round().astype(np.uint8)
+    )
     return scaled
 
 

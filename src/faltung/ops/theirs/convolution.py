@@ -81,6 +81,13 @@ def conv2d_weight_gradient(
     """Transpose the convolution with respect to its weight; with the gradient of the bias."""
     layout = memory_format(x, dy)
     framed, symmetric = _framed(x, padding)
+    surplus = []
+    for axis in (1, 0):
+        least = symmetric[axis]
+        over = Window(window[axis], stride[axis], dilation[axis], least, least)
+        surplus += [0, over.output(framed.shape[2 + axis]) - dy.shape[2 + axis]]
+    if any(surplus):
+        dy = tf.pad(dy, surplus)
     shape = (dy.shape[1], x.shape[1] // groups, *window)
 
     def gradient(left: Tensor, right: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ Windows = tuple[Window, Window]
 
 def _torch_pads(windows: Windows) -> list[int] | None:
     """Return the symmetric padding that torch's pools take for these windows, or None."""
-    if any(w.before != w.after or 2 * w.before > w.extent for w in windows):
+    if any(w.before != w.after or 2 * w.before > w.size for w in windows):
         return None
     return [w.before for w in windows]
 
@@ -141,5 +141,5 @@ def avg_pool2d_gradient(
 def extreme_pool2d_gradient(dy: Tensor, at: Tensor, size: Ints) -> Tensor:
     """Send every gradient to the position its maximum or minimum came from."""
     dx = empty(dy, (*dy.shape[:2], *size), memory_format(dy)).zero_()
-    dx.view(*dy.shape[:2], -1).scatter_add_(2, at.flatten(2), dy.flatten(2))
+    dx.view(*dy.shape[:2], size[0] * size[1]).scatter_add_(2, at.flatten(2), dy.flatten(2))
     return dx
