@@ -16,6 +16,7 @@ import yaml
 from faltung.errors import ArgumentError, ConfigError, FaltungError
 
 if TYPE_CHECKING:
+    from faltung.recognition.config import Config
     from faltung.recognition.evaluation import Evaluation
     from faltung.recognition.train import Outcome, Training
 
@@ -104,18 +105,20 @@ def train(
     if device not in {"auto", "cpu", "cuda"}:
         raise ArgumentError(f"--device is {device!r}: it must be auto, cpu or cuda")
     with team(device, threads) as together:
-        if resume is not None:
-            runs = [lambda: training.resume(resume, together, max_time)]
-        else:
+        plans: list[tuple[configuration.Config | None, Path]] = (
+            [(None, resume)] if resume is not None else []
+        )
+        if not plans:
             chosen = configuration.configure(source, config, given)
-            folder = out or _default_folder(chosen.source)
-            runs = [
-                lambda one=one, place=place: training.prepare(one, place, together, max_time)
-                for one, place in _repeats(chosen, folder, repeat)
-            ]
+            plans = list(_repeats(chosen, out or _default_folder(chosen.source), repeat))
         outcomes = []
-        for begin in runs:
-            outcome = _trained(begin(), tensorboard)
+        for settings, folder in plans:
+            begun = (
+                training.resume(folder, together, max_time)
+                if settings is None
+                else training.prepare(settings, folder, together, max_time)
+            )
+            outcome = _trained(begun, tensorboard)
             if outcome is None:
                 return INTERRUPTED
             outcomes.append(outcome)
@@ -152,7 +155,7 @@ def _default_folder(source: str) -> Path:
     return Path("runs") / f"{Path(source).name}-{moment}"
 
 
-def _repeats(config: Any, folder: Path, repeat: int) -> list[tuple[Any, Path]]:
+def _repeats(config: "Config", folder: Path, repeat: int) -> "list[tuple[Config, Path]]":
     if repeat == 1:
         return [(config, folder)]
     seeds = range(config.seed, config.seed + repeat)

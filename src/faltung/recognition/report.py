@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import io
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -10,11 +11,11 @@ import jinja2
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
 from faltung.recognition.files import replacing, write_text
+from faltung.recognition.progress import Row
 from faltung.recognition.train import Outcome
 
 MISTAKES = 20  # shown at most
@@ -22,14 +23,9 @@ SAMPLES = 10
 SAMPLE_SIDE = 112  # pixels of a sample picture, about
 
 
-def write_report(outcome: Outcome, history: "list[dict[str, float]] | None" = None) -> None:
-    """Write `report.html`, `pictures/` and `samples/` into the folder of a run.
-
-    Args:
-        outcome: What the training came to.
-        history: A row for each epoch; None takes those of the log.
-    """
-    rows = _history(outcome.run) if history is None else history
+def write_report(outcome: Outcome) -> None:
+    """Write `report.html`, `pictures/` and `samples/` into the folder of a run."""
+    rows = outcome.history
     figures = {
         "curves": _curves(rows),
         "confusion": _confusion(outcome),
@@ -43,27 +39,17 @@ def write_report(outcome: Outcome, history: "list[dict[str, float]] | None" = No
     pictures = {}
     for name, figure in figures.items():
         content = io.BytesIO()
-        FigureCanvasAgg(figure).print_png(content)
+        figure.savefig(content, format="png")
         _write(folder / f"{name}.png", content.getvalue())
         pictures[name] = base64.b64encode(content.getvalue()).decode("ascii")
     _samples(outcome)
     write_text(outcome.run / "report.html", _page(outcome, rows, pictures))
 
 
-def _history(run: Path) -> "list[dict[str, float]]":
-    lines = (run / "log.csv").read_text(encoding="utf-8").splitlines() if _logged(run) else []
-    names = lines[0].split(",") if lines else []
-    return [dict(zip(names, map(float, line.split(",")), strict=True)) for line in lines[1:]]
-
-
-def _logged(run: Path) -> bool:
-    return (run / "log.csv").is_file()
-
-
-def _page(outcome: Outcome, rows: "list[dict[str, float]]", pictures: dict[str, str]) -> str:
+def _page(outcome: Outcome, rows: Sequence[Row], pictures: dict[str, str]) -> str:
     template = resources.files("faltung.recognition").joinpath("templates/report.html")
     page = jinja2.Template(template.read_text(encoding="utf-8"), autoescape=True)
-    return page.render(
+    text: str = page.render(
         name=outcome.data.name,
         note=outcome.data.note,
         accuracy=outcome.test.accuracy,
@@ -77,6 +63,7 @@ def _page(outcome: Outcome, rows: "list[dict[str, float]]", pictures: dict[str, 
         config=dataclasses.asdict(outcome.opened.config),
         pictures=pictures,
     )
+    return text
 
 
 def _write(target: Path, content: bytes) -> None:
@@ -93,7 +80,7 @@ def _panels(count: int, columns: int, side: float = 1.1) -> tuple[Figure, list[A
     return figure, axes
 
 
-def _curves(rows: "list[dict[str, float]]") -> Figure:
+def _curves(rows: Sequence[Row]) -> Figure:
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in rows]
@@ -171,7 +158,7 @@ def _features(outcome: Outcome) -> Figure:
     axes[0].imshow(image[0, 0], cmap="gray_r")
     axes[0].set_title("input", fontsize=7)
     for axis, feature in zip(axes[1:], maps, strict=False):
-        axis.imshow(feature, cmap="RdBu_r", norm=None)
+        axis.imshow(feature, cmap="RdBu_r")
     return figure
 
 

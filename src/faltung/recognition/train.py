@@ -19,7 +19,7 @@ from faltung.recognition.dataset import Characters, Split, load
 from faltung.recognition.distributed import Team
 from faltung.recognition.evaluation import Evaluation, evaluate
 from faltung.recognition.interruption import Interruption, watched
-from faltung.recognition.progress import Display, Listener, TensorBoard, write_log
+from faltung.recognition.progress import Display, Listener, Row, TensorBoard, write_log
 from faltung.recognition.state import State
 
 CONFIG = "config.yaml"
@@ -41,6 +41,7 @@ class Outcome:
         test: How it reads the held-out test part.
         seconds: Time in training steps and validation.
         stopped: Why the training ended before its last epoch; empty where it did not.
+        history: A row for each epoch.
     """
 
     run: Path
@@ -49,6 +50,7 @@ class Outcome:
     test: Evaluation
     seconds: float
     stopped: str
+    history: list[Row]
 
 
 @dataclass
@@ -158,7 +160,7 @@ def train(training: Training, *, tensorboard: bool = False) -> Outcome:
     opened = open_run(training.run)
     seconds = sum(row["seconds"] for row in state.history) + state.seconds
     test = evaluate(opened, training.data.test)
-    return Outcome(training.run, opened, training.data, test, seconds, stopped)
+    return Outcome(training.run, opened, training.data, test, seconds, stopped, state.history)
 
 
 def _facts(data: Characters) -> Facts:

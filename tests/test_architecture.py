@@ -1,0 +1,140 @@
+"""The house: imports go downward, public names are what they are, files stay small."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import faltung
+import faltung.functional
+import faltung.geometry
+import faltung.nn
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src" / "faltung"
+MODULES = sorted(SOURCE.rglob("*.py"))
+
+LAYERS = [
+    ["errors"],
+    ["geometry", "settings"],
+    ["ops.seam"],
+    ["ops.registry"],
+    ["ops.theirs", "ops.theirs.convolution", "ops.theirs.pooling"],
+    ["ops.convolution", "ops.local", "ops.pooling"],
+    ["ops"],
+    ["functional.arguments"],
+    ["functional.checks", "functional.padding"],
+    ["functional.convolution"],
+    ["functional.planes", "functional.pooling"],
+    ["functional"],
+    ["nn.convolution", "nn.local", "nn.pooling"],
+    ["nn"],
+    [""],
+    ["recognition", "recognition.ink", "recognition.files", "recognition.augment"],
+    ["recognition.framing", "recognition.mnist", "recognition.interruption"],
+    ["recognition.folder", "recognition.edges", "recognition.prediction"],
+    ["recognition.dataset", "recognition.config", "recognition.model", "recognition.distributed"],
+    ["recognition.checkpoint", "recognition.evaluation", "recognition.progress"],
+    ["recognition.state"],
+    ["recognition.train"],
+    ["recognition.report"],
+    ["cli"],
+    ["__main__"],
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+LIMIT = 400
+BUDGET = 250
+LONGER = {"functional/convolution.py", "recognition/train.py", "cli.py"}  # one theme each
+STANDARD_LIBRARY_ONLY = ("errors", "geometry")
+
+
+def name_of(file: Path) -> str:
+    parts = file.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def imported(file: Path) -> set[str]:
+    """Return the modules of this package that a file imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} imports relatively"
+            whole = f"{node.module}."
+            found.update(
+                whole + alias.name if (whole + alias.name)[8:] in LEVEL else whole[:-1]
+                for alias in node.names
+            )
+    return {name[8:] for name in found if name.startswith("faltung.")}
+
+
+@pytest.mark.parametrize("file", MODULES, ids=name_of)
+def test_imports_go_downward(file: Path) -> None:
+    name = name_of(file)
+    assert name in LEVEL, f"{name} has no place among the layers"
+    if name:
+        for other in imported(file):
+            assert LEVEL[other] < LEVEL[name], f"{name} imports {other}, which is not below it"
+
+
+def test_every_layer_names_modules_that_exist() -> None:
+    assert set(LEVEL) == {name_of(file) for file in MODULES}
+
+
+@pytest.mark.parametrize("name", STANDARD_LIBRARY_ONLY)
+def test_pure_modules_stand_on_the_standard_library(name: str) -> None:
+    text = (SOURCE / f"{name}.py").read_text(encoding="utf-8")
+    assert not re.search(r"^\s*(import|from) (torch|numpy|faltung)", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("file", MODULES, ids=name_of)
+def test_files_stay_within_the_budget(file: Path) -> None:
+    lines = len(file.read_text(encoding="utf-8").splitlines())
+    most = LIMIT if str(file.relative_to(SOURCE)) in LONGER else BUDGET
+    assert lines <= most
+
+
+def test_public_names() -> None:
+    assert faltung.__all__ == [
+        "FaltungError",
+        "__version__",
+        "errors",
+        "functional",
+        "geometry",
+        "nn",
+    ]
+    assert dir(faltung) == faltung.__all__
+    with pytest.raises(AttributeError, match="module 'faltung' has no attribute 'nothing'"):
+        faltung.nothing  # noqa: B018
+    assert faltung.functional.__all__ == [
+        "avg_pool2d",
+        "conv2d",
+        "conv_transpose2d",
+        "convolve2d",
+        "correlate2d",
+        "local2d",
+        "max_pool2d",
+        "min_pool2d",
+    ]
+    assert faltung.nn.__all__ == [
+        "AvgPool2d",
+        "Conv2d",
+        "ConvTranspose2d",
+        "LocallyConnected2d",
+        "MaxPool2d",
+        "MinPool2d",
+    ]
+
+
+@pytest.mark.parametrize("module", [faltung.functional, faltung.nn])
+def test_public_names_exist_and_are_documented(module: object) -> None:
+    for name in module.__all__:  # type: ignore[attr-defined]
+        assert getattr(module, name).__doc__, name
+
+
+def test_nothing_is_unpickled() -> None:
+    for file in MODULES:
+        text = file.read_text(encoding="utf-8")
+        assert not re.search(r"\bpickle\b|torch\.load\(|allow_pickle=True", text), file
