@@ -1,5 +1,6 @@
 """Training: learns, repeats to the bit, resumes to the bit, stops as told."""
 
+import dataclasses
 import math
 import re
 import signal
@@ -12,11 +13,13 @@ import torch
 from support import TINY, command, environment, run, same_weights
 
 from faltung.errors import RunError, TrainingError
+from faltung.recognition import checkpoint
 from faltung.recognition import train as training
-from faltung.recognition.checkpoint import LAST
+from faltung.recognition.checkpoint import BEST, LAST, OpenRun
 from faltung.recognition.config import Config, make
-from faltung.recognition.dataset import load
+from faltung.recognition.dataset import Split, load
 from faltung.recognition.distributed import Team
+from faltung.recognition.evaluation import Evaluation, evaluate
 from faltung.recognition.model import Reader
 
 ALONE = Team(0, 1, torch.device("cpu"))
@@ -76,12 +79,33 @@ def test_a_stopped_run_resumes_to_the_bit(
     assert len(rows) == 3
 
 
+def validated(monkeypatch: pytest.MonkeyPatch, accuracies: list[float]) -> None:
+    """Let the validations of a training come out with these accuracies, then as they are."""
+    real = evaluate
+    left = iter(accuracies)
+
+    def scripted(reader: OpenRun, split: Split) -> Evaluation:
+        result = real(reader, split)
+        return dataclasses.replace(result, accuracy=next(left, result.accuracy))
+
+    monkeypatch.setattr(training, "evaluate", scripted)
+
+
 def test_early_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "_is_better", lambda *_: False)
+    validated(monkeypatch, [0.5, 0.4, 0.5])
     begun = training.prepare(tiny(epochs=9, patience=2), tmp_path / "run", ALONE)
     outcome = training.train(begun)
     assert outcome.stopped == "no better validation result for 2 epochs"
-    assert len(outcome.history) == 2
+    assert len(outcome.history) == 3
+
+
+@pytest.mark.parametrize(("accuracies", "kept"), [([0.4, 0.6, 0.5], 2), ([0.6, 0.4, 0.6], 3)])
+def test_the_best_is_kept_and_among_equals_the_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accuracies: list[float], kept: int
+) -> None:
+    validated(monkeypatch, accuracies)
+    training.train(training.prepare(tiny(epochs=3), tmp_path / "run", ALONE))
+    assert checkpoint.load(tmp_path / "run" / BEST)[1]["epoch"] == kept
 
 
 def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_state(

@@ -42,8 +42,7 @@ class State:
         right: How many of them were read right.
         seconds: Time these steps took.
         best_accuracy: Best validation accuracy so far.
-        best_loss: Its validation loss.
-        waited: Epochs since then.
+        waited: Epochs since it was reached first.
         history: A row for each finished epoch.
     """
 
@@ -56,7 +55,6 @@ class State:
     right: float = 0.0
     seconds: float = 0.0
     best_accuracy: float = -math.inf
-    best_loss: float = math.inf
     waited: int = 0
     history: list[Row] = field(default_factory=list)
 
@@ -68,7 +66,6 @@ _NUMBERS = (
     "right",
     "seconds",
     "best_accuracy",
-    "best_loss",
     "waited",
     "history",
 )

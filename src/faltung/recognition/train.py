@@ -261,11 +261,11 @@ def _end_epoch(training: Training, listeners: Sequence[Listener]) -> None:
     began = time.perf_counter()
     seen = training.steps * training.batch
     result = evaluate(_averaged(training), training.data.validation)
-    state.waited = 0 if _is_better(state, result) else state.waited + 1
-    if state.waited == 0 and team.leads:
+    # Among equals the later weights are kept: they have seen more, at a lower rate.
+    if result.accuracy >= state.best_accuracy and team.leads:
         _keep(training, result)
-    if state.waited == 0:
-        state.best_accuracy, state.best_loss = result.accuracy, result.loss
+    state.waited = 0 if result.accuracy > state.best_accuracy else state.waited + 1
+    state.best_accuracy = max(state.best_accuracy, result.accuracy)
     state.waited = int(team.agreed(state.waited))
     row = {
         "epoch": state.epoch + 1.0,
@@ -284,10 +284,6 @@ def _end_epoch(training: Training, listeners: Sequence[Listener]) -> None:
     _save(training)
     for listener in listeners:
         listener.ended(row)
-
-
-def _is_better(state: State, result: Evaluation) -> bool:
-    return (result.accuracy, -result.loss) > (state.best_accuracy, -state.best_loss)
 
 
 def _averaged(training: Training) -> OpenRun:
