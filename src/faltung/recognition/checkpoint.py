@@ -69,8 +69,10 @@ class OpenRun:
 
     def logits(self, images_n1hw: Tensor) -> Tensor:
         """Return logits (N, classes) for images uint8 (N, 1, H, W)."""
+        device = next(self.model.parameters()).device
         with torch.inference_mode():
-            y: Tensor = self.model(self.facts.normalised(images_n1hw.float() / 255))
+            pixels = images_n1hw.to(device).float() / 255
+            y: Tensor = self.model(self.facts.normalised(pixels))
             return y
 
 

@@ -182,11 +182,12 @@ def _epochs(training: Training, listeners: Sequence[Listener], interruption: Int
         )
         while state.step < training.steps:
             rows = order[state.step * training.batch :][: training.batch]
-            if _step(training, model, split, rows, listeners, interruption):
+            stop = _step(training, model, split, rows, listeners, interruption)
+            if stop is not None:
                 _save(training)
-                if interruption.requested:
+                if stop == "interrupted":
                     raise Interrupted(str(training.run))
-                return "the time given by --max-time is over"
+                return stop
         _end_epoch(training, listeners)
     return ""
 
@@ -198,34 +199,18 @@ def _step(
     rows: Tensor,
     listeners: Sequence[Listener],
     interruption: Interruption,
-) -> bool:
-    """Make one step; return whether the processes agree to stop after it."""
+) -> str | None:
+    """Make one step; return why the processes agree to stop after it, or None."""
     state, config, team = training.state, training.config, training.team
     began = time.perf_counter()
     done = state.epoch * training.steps + state.step
     rate = config.rate * schedule(done, training.steps * config.epochs, config.warmup)
     for group in state.optimizer.param_groups:
         group["lr"] = rate
-    maps = augment.draw(
-        len(rows), config.augmentation, states.generator(config.seed, state.epoch, state.step)
-    )
-    mine = team.share(rows)
-    images = augment.apply(split.images[mine].float() / 255, team.share(maps))
-    if config.channels_last:
-        images = images.contiguous(memory_format=torch.channels_last)
-    labels = split.labels[mine].to(team.device)
-    logits = model(training.facts.normalised(images))
-    total = torch.nn.functional.cross_entropy(
-        logits, labels, label_smoothing=config.label_smoothing, reduction="sum"
-    )
-    state.optimizer.zero_grad()
-    (total * team.size / len(rows)).backward()
-    right = (logits.argmax(1) == labels).sum()
-    late = interruption.requested or time.monotonic() > training.deadline
-    sums = torch.stack(
-        [total.detach().double(), right.double(), torch.tensor(float(late)).double()]
-    )
-    loss, count, stop = team.total(sums).tolist()
+    total, right = _backward(training, model, split, rows)
+    late = time.monotonic() > training.deadline
+    flags = torch.tensor([interruption.requested, late], dtype=torch.float64, device=team.device)
+    loss, count, interrupted, expired = team.total(torch.cat([total, right, flags])).tolist()
     if not math.isfinite(loss):
         raise TrainingError(
             f"the loss is {loss} in epoch {state.epoch + 1}, step {state.step + 1}, at rate "
@@ -240,7 +225,33 @@ def _step(
     seen = state.step * training.batch
     for listener in listeners:
         listener.stepped(state.loss / seen, state.right / seen, rate, seen / state.seconds)
-    return bool(stop > 0)
+    if interrupted:
+        return "interrupted"
+    return "the time given by --max-time is over" if expired else None
+
+
+def _backward(
+    training: Training, model: torch.nn.Module, split: Split, rows: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Make the gradients of a batch; return this process's loss and images read right, summed."""
+    state, config, team = training.state, training.config, training.team
+    # Maps are drawn for the whole batch, so that every number of processes trains on the same.
+    maps = augment.draw(
+        len(rows), config.augmentation, states.generator(config.seed, state.epoch, state.step)
+    )
+    mine = team.share(rows)
+    images = augment.apply(split.images[mine].float() / 255, team.share(maps))
+    if config.channels_last:
+        images = images.contiguous(memory_format=torch.channels_last)
+    labels = split.labels[mine].to(team.device)
+    logits = model(training.facts.normalised(images))
+    total = torch.nn.functional.cross_entropy(
+        logits, labels, label_smoothing=config.label_smoothing, reduction="sum"
+    )
+    state.optimizer.zero_grad()
+    (total * team.size / len(rows)).backward()  # processes average their gradients
+    right = (logits.argmax(1) == labels).sum()
+    return total.detach().double().reshape(1), right.double().reshape(1)
 
 
 def schedule(step: int, steps: int, warmup: float) -> float:
