@@ -6,6 +6,7 @@ import math
 import os
 import statistics
 import sys
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import yaml
 
-from faltung.errors import ArgumentError, ConfigError, FaltungError
+from faltung.errors import ArgumentError, ConfigError, FaltungError, RunError
 
 if TYPE_CHECKING:
     from faltung.recognition.config import Config
+    from faltung.recognition.distributed import Team
     from faltung.recognition.evaluation import Evaluation
     from faltung.recognition.train import Outcome, Training
 
@@ -34,7 +36,7 @@ def run(arguments: list[str]) -> int:
     """Run one command and return its exit code: 0 done, 1 a goal missed, 2 bad input."""
     try:
         result: Any = app(arguments, standalone_mode=False)
-    except FaltungError as error:
+    except (FaltungError, OSError) as error:  # a disk that is full, a folder that is not ours
         typer.echo(f"error: {error}", err=True)
         return 2
     except (typer.Exit, typer.Abort) as leaving:
@@ -82,7 +84,7 @@ def train(
         list[str] | None, typer.Option("--set", help="Any other setting, NAME=VALUE.")
     ] = None,
     repeat: Annotated[int, typer.Option(min=1, help="Train with that many seeds.")] = 1,
-    max_time: Annotated[float, typer.Option(min=0, help="Seconds after which to stop.")] = math.inf,
+    max_time: Annotated[float, typer.Option(min=0, help="Seconds a training may take.")] = math.inf,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the CPU.")] = None,
     target_accuracy: Annotated[
         float | None, typer.Option(min=0, max=1, help="Exit with 1 below this on the test part.")
@@ -94,6 +96,7 @@ def train(
     from faltung.recognition import config as configuration
     from faltung.recognition import train as training
     from faltung.recognition.distributed import team
+    from faltung.recognition.progress import require_tensorboard
 
     flags = {"seed": seed, "epochs": epochs, "batch": batch, "rate": rate}
     given = {**_settings(setting or []), **{k: v for k, v in flags.items() if v is not None}}
@@ -104,13 +107,13 @@ def train(
         )
     if device not in {"auto", "cpu", "cuda"}:
         raise ArgumentError(f"--device is {device!r}: it must be auto, cpu or cuda")
+    if tensorboard:
+        require_tensorboard()
     with team(device, threads) as together:
-        plans: list[tuple[configuration.Config | None, Path]] = (
-            [(None, resume)] if resume is not None else []
-        )
-        if not plans:
-            chosen = configuration.configure(source, config, given)
-            plans = list(_repeats(chosen, out or _default_folder(chosen.source), repeat))
+        if resume is not None:
+            plans: list[tuple[configuration.Config | None, Path]] = [(None, resume)]
+        else:
+            plans = _plans(configuration.configure(source, config, given), out, repeat, together)
         outcomes = []
         for settings, folder in plans:
             begun = (
@@ -150,16 +153,23 @@ def _settings(pairs: list[str]) -> dict[str, Any]:
     return settings
 
 
-def _default_folder(source: str) -> Path:
-    moment = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-    return Path("runs") / f"{Path(source).name}-{moment}"
+def _plans(
+    config: "Config", out: Path | None, repeat: int, team: "Team"
+) -> "list[tuple[Config | None, Path]]":
+    """Return the configuration and the folder, which is new, of every training."""
+    from faltung.recognition.train import require_new
 
-
-def _repeats(config: "Config", folder: Path, repeat: int) -> "list[tuple[Config, Path]]":
-    if repeat == 1:
-        return [(config, folder)]
-    seeds = range(config.seed, config.seed + repeat)
-    return [(dataclasses.replace(config, seed=s), folder / f"seed-{s}") for s in seeds]
+    moment = datetime.fromtimestamp(team.agreed(time.time())).astimezone()
+    name = f"{Path(config.source).resolve().name}-{moment:%Y%m%d-%H%M%S}"
+    folder = out or Path("runs") / name
+    plans: list[tuple[Config | None, Path]] = [(config, folder)]
+    if repeat > 1:
+        seeds = range(config.seed, config.seed + repeat)
+        plans = [(dataclasses.replace(config, seed=s), folder / f"seed-{s}") for s in seeds]
+    if team.leads:
+        for _, run in plans:
+            require_new(run)
+    return plans
 
 
 def _trained(training: "Training", tensorboard: bool) -> "Outcome | None":
@@ -202,6 +212,7 @@ def _wrong(result: "Evaluation") -> str:
 def evaluate(run: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> None:
     """Measure a trained run on the test part of its data set."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from faltung.recognition.checkpoint import open_run
@@ -210,12 +221,17 @@ def evaluate(run: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> N
 
     opened = open_run(run)
     data = load(opened.config.source, opened.config.validation)
+    if data.classes != opened.classes:
+        raise RunError(
+            f"{run} was trained on other classes than {data.name!r} holds now: bring the data back "
+            f"as it was, or train anew"
+        )
     result = evaluated(opened, data.test)
     table = Table("class", "precision", "recall", "F1", "images")
     for name, (precision, recall, f1, count) in zip(
         opened.classes, result.per_class(), strict=True
     ):
-        table.add_row(name, f"{precision:.2%}", f"{recall:.2%}", f"{f1:.2%}", str(count))
+        table.add_row(escape(name), f"{precision:.2%}", f"{recall:.2%}", f"{f1:.2%}", str(count))
     Console().print(table)
     typer.echo(data.note)
     typer.echo(f"test accuracy {result.accuracy:.2%} ({_wrong(result)})")

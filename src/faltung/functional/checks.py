@@ -148,6 +148,19 @@ def element_type(operation: str, x: Tensor, allowed: tuple[torch.dtype, ...], re
     )
 
 
+def dilated_integers(x: Tensor, dilation: tuple[int, int]) -> None:
+    """Require int64 of integers on the CPU where the kernel is dilated: torch knows no other.
+
+    Raises:
+        DtypeError: The element type is a shorter integer.
+    """
+    if x.dtype in INTEGERS[:-1] and dilation != (1, 1) and x.device.type == "cpu":
+        raise DtypeError(
+            f"input is {type_of(x)} and dilation {dilation}: a dilated kernel takes integers only "
+            f"as int64; convert both with .long()"
+        )
+
+
 def groups_divide(inputs: int, outputs: int, groups: int) -> None:
     """Require that `groups` divides the numbers of input and of output channels.
 

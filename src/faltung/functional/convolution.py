@@ -69,6 +69,7 @@ def conv2d(
     checks.groups_divide(x.shape[1], weight.shape[0], groups)
     checks.bias(bias, (weight.shape[0],))
     strides, dilations = pair("stride", stride), pair("dilation", dilation)
+    checks.dilated_integers(x, dilations)
     windows = sliding(
         x.shape[2:], weight.shape[2:], strides, padding_form(padding), dilations, mirrored=flip
     )

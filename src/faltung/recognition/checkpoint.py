@@ -77,10 +77,20 @@ class OpenRun:
 
 
 def save(file: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> None:
-    """Write tensors and notes (anything JSON holds) as one file, atomically."""
+    """Write tensors and notes (anything JSON holds) as one file, atomically.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with replacing(file) as part:
-        save_file(contiguous, part, {"format": FORMAT, "notes": json.dumps(notes)})
+    try:
+        with replacing(file) as part:
+            save_file(contiguous, part, {"format": FORMAT, "notes": json.dumps(notes)})
+    except (OSError, SafetensorError) as error:
+        raise RunError(
+            f"{file} cannot be written ({error}): make room and allow writing there, or name "
+            f"another folder with --out"
+        ) from None
 
 
 def load(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

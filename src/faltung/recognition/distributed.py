@@ -4,6 +4,7 @@ All of them draw the same order and the same augmentation; each computes its sli
 """
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from faltung.errors import DeviceError
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Team:
         """Return the model as it is trained: with gradients averaged over the processes."""
         if self.size == 1:
             return model
+        # Kernels of one channel lie alike in both memory formats: strides differ, memory does not.
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         return torch.nn.parallel.DistributedDataParallel(model)
 
 
@@ -64,10 +69,15 @@ def team(device: str, threads: int | None) -> Iterator[Team]:
     Args:
         device: "auto", "cpu" or "cuda".
         threads: Threads of this process; None shares the cores among the local processes.
+
+    Raises:
+        DeviceError: There are fewer CUDA devices than processes that need one.
     """
     size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     local = int(os.environ.get("LOCAL_RANK", "0"))
     cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    if cuda:
+        _take_gpu(local)
     if threads is None and size > 1:
         threads = max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     if threads is not None:
@@ -81,3 +91,14 @@ def team(device: str, threads: int | None) -> Iterator[Team]:
         yield Team(rank, size, place)
     finally:
         dist.destroy_process_group()
+
+
+def _take_gpu(local: int) -> None:
+    """Let this process use the CUDA device with its number."""
+    count = torch.cuda.device_count()
+    if local >= count:
+        raise DeviceError(
+            f"device is cuda, and process {local} of this machine needs a CUDA device of its own, "
+            f"but torch finds {count}: use --device cpu, or fewer processes"
+        )
+    torch.cuda.set_device(local)

@@ -6,7 +6,6 @@ picture is not mistaken for an edge; the result is smaller by the kernel's exten
 """
 
 import math
-import os
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from faltung.errors import ArgumentError, DataError
 from faltung.functional import correlate2d
+from faltung.recognition.files import replacing
 from faltung.recognition.framing import open_image
 
 KERNELS: dict[str, tuple[tuple[float, ...], ...]] = {
@@ -155,13 +155,6 @@ def _check_target(image: Path, target: Path) -> None:
 
 
 def _save(picture: Image.Image, target: Path) -> None:
-    """Write an image under a temporary name beside the target, then rename it in one step."""
-    part = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
-    try:
-        with part.open("xb") as stream:
-            picture.save(stream, Image.registered_extensions()[target.suffix.lower()])
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    """Write an image, atomically."""
+    with replacing(target) as part:
+        picture.save(part, Image.registered_extensions()[target.suffix.lower()])

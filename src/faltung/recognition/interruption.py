@@ -1,9 +1,12 @@
 """Ctrl-C and termination, as a flag that a loop looks at: the second one ends the process."""
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+_SAME = 1.0  # seconds within which a signal repeats the first: torchrun passes a terminal's on
 
 
 class Interruption:
@@ -11,11 +14,13 @@ class Interruption:
 
     def __init__(self) -> None:
         self.requested = False
+        self._since = 0.0
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        if not self.requested:
+            self.requested, self._since = True, time.monotonic()
+        elif time.monotonic() - self._since > _SAME:
             raise KeyboardInterrupt
-        self.requested = True
 
 
 @contextmanager

@@ -117,14 +117,7 @@ class TensorBoard:
     """
 
     def __init__(self, run: Path) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 (optional)
-        except ImportError:
-            raise MissingExtraError(
-                "--tensorboard needs the package tensorboard, which is not installed: "
-                'pip install "faltung[tensorboard]"'
-            ) from None
-        self._writer: Any = SummaryWriter(str(run / "tensorboard"))
+        self._writer: Any = require_tensorboard()(str(run / "tensorboard"))
 
     def stepped(self, loss: float, accuracy: float, rate: float, speed: float) -> None:
         """Ignore steps: epochs are written."""
@@ -135,6 +128,22 @@ class TensorBoard:
             if name not in {"epoch", "step"}:
                 self._writer.add_scalar(name, value, int(row["epoch"]))
         self._writer.flush()
+
+
+def require_tensorboard() -> Any:
+    """Return torch's class of TensorBoard writers.
+
+    Raises:
+        MissingExtraError: TensorBoard is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 (optional)
+    except ImportError:
+        raise MissingExtraError(
+            "--tensorboard needs the package tensorboard, which is not installed: "
+            'pip install "faltung[tensorboard]"'
+        ) from None
+    return SummaryWriter
 
 
 def write_log(file: Path, history: Iterable[Row]) -> None:

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import io
+import warnings
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -39,7 +40,9 @@ def write_report(outcome: Outcome) -> None:
     pictures = {}
     for name, figure in figures.items():
         content = io.BytesIO()
-        figure.savefig(content, format="png")
+        with warnings.catch_warnings():  # the page's table shows the names no font has
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+            figure.savefig(content, format="png")
         _write(folder / f"{name}.png", content.getvalue())
         pictures[name] = base64.b64encode(content.getvalue()).decode("ascii")
     _samples(outcome)
@@ -101,8 +104,8 @@ def _confusion(outcome: Outcome) -> Figure:
     figure = Figure(figsize=(side, side), layout="constrained")
     axis = figure.subplots()
     axis.imshow(np.log1p(matrix), cmap="Blues")
-    axis.set_xticks(range(len(classes)), classes)
-    axis.set_yticks(range(len(classes)), classes)
+    axis.set_xticks(range(len(classes)), classes, parse_math=False)
+    axis.set_yticks(range(len(classes)), classes, parse_math=False)
     axis.set_xlabel("read as")
     axis.set_ylabel("is")
     bright = np.log1p(matrix) > np.log1p(matrix.max()) / 2
@@ -120,7 +123,7 @@ def _classes(outcome: Outcome) -> Figure:
     places = np.arange(len(table))
     axis.bar(places - 0.2, [row[0] * 100 for row in table], 0.4, label="precision")
     axis.bar(places + 0.2, [row[1] * 100 for row in table], 0.4, label="recall")
-    axis.set_xticks(places, outcome.opened.classes)
+    axis.set_xticks(places, outcome.opened.classes, parse_math=False)
     lowest = min(min(row[:2]) for row in table) * 100
     axis.set_ylim(max(0, lowest - (100 - lowest) * 0.2 - 0.5), 100)
     axis.set_ylabel("%")
@@ -137,7 +140,7 @@ def _mistakes(outcome: Outcome) -> Figure:
         share = float(outcome.test.probabilities[position, read])
         axis.imshow(images[position, 0], cmap="gray_r", vmin=0, vmax=255)
         true = names[int(outcome.test.labels[position])]
-        axis.set_title(f"{true}, read {names[read]}\n{share:.0%}", fontsize=7)
+        axis.set_title(f"{true}, read {names[read]}\n{share:.0%}", fontsize=7, parse_math=False)
     return figure
 
 

@@ -86,6 +86,18 @@ class Training:
         return len(self.data.train.labels) // self.batch
 
 
+def require_new(run: Path) -> None:
+    """Check that a folder can become a new run.
+
+    Raises:
+        RunError: It exists and is not empty, or is a file.
+    """
+    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        raise RunError(
+            f"{run} exists already: name another folder with --out, or go on with --resume {run}"
+        )
+
+
 def prepare(config: Config, run: Path, team: Team, max_time: float = math.inf) -> Training:
     """Make the folder of a new run, with a checkpoint from before the first step.
 
@@ -93,10 +105,8 @@ def prepare(config: Config, run: Path, team: Team, max_time: float = math.inf) -
         RunError: The folder exists and is not empty.
         FaltungError: The data set cannot be loaded.
     """
-    if team.leads and run.exists() and any(run.iterdir()):
-        raise RunError(
-            f"{run} exists already: name another folder with --out, or go on with --resume {run}"
-        )
+    if team.leads:
+        require_new(run)
     data = load(config.source, config.validation)
     facts = _facts(data)
     training = Training(
@@ -133,6 +143,7 @@ def resume(run: Path, team: Team, max_time: float = math.inf) -> Training:
     if team.leads:
         files.clean(run)
         configuration.save(config, run / CONFIG)
+        write_log(run / LOG, state.history)
     deadline = time.monotonic() + max_time
     return Training(run, config, data, facts, state, team, deadline)
 
@@ -154,6 +165,8 @@ def train(training: Training, *, tensorboard: bool = False) -> Outcome:
                 stopped = _epochs(training, [display, *listeners], interruption)
         else:
             stopped = _epochs(training, [], interruption)
+        if team.total(torch.tensor(float(interruption.requested), device=team.device)) > 0:
+            raise Interrupted(str(training.run))
     if team.leads and not (training.run / BEST).exists():
         _keep(training, evaluate(_averaged(training), training.data.validation))
     team.agreed(0)
