@@ -187,7 +187,9 @@ def _spread(
         size = length * taps.stride if same else least + extra
     else:
         size = wanted
-        _reachable(axis, size, (length - 1) * taps.stride + 1 if same else least, window)
+        steps = taps.stride if same else max(taps.stride, taps.dilation)
+        first = (length - 1) * taps.stride + 1 if same else least
+        _reachable(axis, size, range(first, first + steps))
     if size < 1:
         lines, _ = AXES[axis]
         raise ShapeError(
@@ -197,13 +199,12 @@ def _spread(
     return size, window
 
 
-def _reachable(axis: int, wanted: int, least: int, window: Window) -> None:
-    most = least + max(window.stride, window.dilation) - 1
-    if not least <= wanted <= most:
+def _reachable(axis: int, wanted: int, sizes: range) -> None:
+    if wanted not in sizes:
         lines, _ = AXES[axis]
         raise ShapeError(
             f"output_size asks for {wanted} {lines}, but this input, kernel, stride and padding "
-            f"can give {least} to {most}: choose one of these"
+            f"can give {sizes[0]} to {sizes[-1]}: choose one of these"
         )
 
 

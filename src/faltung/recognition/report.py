@@ -134,7 +134,7 @@ def _classes(outcome: Outcome) -> Figure:
 def _mistakes(outcome: Outcome) -> Figure:
     positions = outcome.test.mistakes()[:MISTAKES]
     figure, axes = _panels(len(positions), 10)
-    names, images = outcome.opened.classes, outcome.data.test.images
+    names, images = outcome.opened.classes, outcome.data.test.images.numpy()
     for axis, position in zip(axes, positions, strict=False):
         read = int(outcome.test.predicted[position])
         share = float(outcome.test.probabilities[position, read])
@@ -145,9 +145,11 @@ def _mistakes(outcome: Outcome) -> Figure:
 
 
 def _kernels(outcome: Outcome) -> Figure:
-    weights = next(p for p in outcome.opened.model.parameters() if p.dim() == 4).detach()[:, 0]
+    weights = (
+        next(p for p in outcome.opened.model.parameters() if p.dim() == 4).detach()[:, 0].numpy()
+    )
     figure, axes = _panels(len(weights), 8)
-    most = float(weights.abs().max())
+    most = float(np.abs(weights).max())
     for axis, kernel in zip(axes, weights, strict=False):
         axis.imshow(kernel, cmap="RdBu_r", vmin=-most, vmax=most)
     return figure
@@ -156,9 +158,9 @@ def _kernels(outcome: Outcome) -> Figure:
 def _features(outcome: Outcome) -> Figure:
     opened, image = outcome.opened, outcome.data.test.images[:1]
     with torch.inference_mode():
-        maps = opened.model.body[0](opened.facts.normalised(image.float() / 255))[0]
+        maps = opened.model.body[0](opened.facts.normalised(image.float() / 255))[0].numpy()
     figure, axes = _panels(len(maps) + 1, 8)
-    axes[0].imshow(image[0, 0], cmap="gray_r")
+    axes[0].imshow(image[0, 0].numpy(), cmap="gray_r")
     axes[0].set_title("input", fontsize=7)
     for axis, feature in zip(axes[1:], maps, strict=False):
         axis.imshow(feature, cmap="RdBu_r")
