@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 from PIL import Image
 from support import TINY, environment, run
 
-from faltung import __version__
+from faltung import __version__, cli
+from faltung.recognition import dataset
+from faltung.recognition import train as training
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +173,53 @@ def test_a_missing_extra_is_named() -> None:
         "error: the command needs the package typer, which is not installed: "
         'pip install "faltung[reader]"\n'
     )
+
+
+def test_a_run_that_exists_is_refused_before_the_first_of_a_series(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = tmp_path / "r" / "seed-1"
+    taken.mkdir(parents=True)
+    (taken / "x").write_text("")
+    file = tmp_path / "file"
+    file.write_text("")
+    for out, named in ((tmp_path / "r", taken), (file, file / "seed-0")):
+        code = cli.run(["train", "digits", *TINY, "--repeat", "2", "--out", str(out)])
+        assert code == 2
+        assert str(named) in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == [file, tmp_path / "r", taken, taken / "x"]
+
+
+def test_a_run_is_not_measured_on_other_classes(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = replace(dataset.load("digits", 0.1), classes=tuple("abcdefghij"))
+    monkeypatch.setattr(dataset, "load", lambda *_: other)
+    assert cli.run(["evaluate", str(trained)]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {trained} was trained on other classes than 'digits' holds now: bring the data "
+        f"back as it was, or train anew\n"
+    )
+
+
+def test_names_that_look_like_markup_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = replace(dataset.load("digits", 0.1), classes=("[bold]", *"123456789"))
+    monkeypatch.setattr(dataset, "load", lambda *_: named)
+    monkeypatch.setattr(training, "load", lambda *_: named)
+    assert cli.run(["train", "digits", *TINY, "--epochs", "1", "--out", str(tmp_path / "r")]) == 0
+    assert cli.run(["evaluate", str(tmp_path / "r")]) == 0
+    assert "[bold]" in capsys.readouterr().out
+
+
+def test_missing_tensorboard_is_said_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    assert cli.run(["train", "--tensorboard", "--out", str(tmp_path / "r")]) == 2
+    assert capsys.readouterr().err == (
+        "error: --tensorboard needs the package tensorboard, which is not installed: "
+        'pip install "faltung[tensorboard]"\n'
+    )
+    assert list(tmp_path.iterdir()) == []

@@ -90,3 +90,15 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("whole")
     files.clean(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["kept"]
+
+
+def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(RunError) as caught:
+        checkpoint.save(blocked / "x.safetensors", {"x": torch.zeros(1)}, {})
+    message = str(caught.value)
+    assert message.startswith(f"{blocked / 'x.safetensors'} cannot be written ([Errno 20] ")
+    assert message.endswith(
+        "): make room and allow writing there, or name another folder with --out"
+    )

@@ -125,6 +125,23 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_state(
     assert training.resume(tmp_path / "run", ALONE).state.epoch == 0
 
 
+def test_a_request_after_the_last_step_leaves_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(reader: OpenRun, split: Split) -> Evaluation:
+        signal.raise_signal(signal.SIGINT)
+        return evaluate(reader, split)
+
+    monkeypatch.setattr(training, "evaluate", asked)
+    run = tmp_path / "run"
+    with pytest.raises(training.Interrupted):
+        training.train(training.prepare(tiny(epochs=1), run, ALONE))
+    monkeypatch.undo()
+    (run / "log.csv").unlink()  # as after a kill between the checkpoint and the log
+    assert len(training.train(training.resume(run, ALONE)).history) == 1
+    assert len((run / "log.csv").read_text().splitlines()) == 2
+
+
 def test_an_existing_run_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("")
     with pytest.raises(RunError) as caught:
