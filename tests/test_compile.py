@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from faltung import functional as F
 from faltung import nn
@@ -211,3 +212,12 @@ def test_forward_derivatives_are_the_backward_ones(name: str) -> None:
         tangent = forward_ad.unpack_dual(y).tangent
     assert tangent is not None
     torch.testing.assert_close(tangent, expected)
+
+
+def test_a_window_may_be_of_a_symbolic_size() -> None:
+    def whole_image(x: torch.Tensor) -> torch.Tensor:
+        return F.avg_pool2d(x, tuple(x.shape[2:]))
+
+    traced = make_fx(whole_image, tracing_mode="symbolic")(torch.randn(2, 3, 5, 6))
+    x = torch.randn(2, 3, 9, 4)
+    torch.testing.assert_close(traced(x), x.mean((2, 3), keepdim=True))
