@@ -163,7 +163,8 @@ def _features(outcome: Outcome) -> Figure:
     axes[0].imshow(image[0, 0].numpy(), cmap="gray_r")
     axes[0].set_title("input", fontsize=7)
     for axis, feature in zip(axes[1:], maps, strict=False):
-        axis.imshow(feature, cmap="RdBu_r")
+        most = float(np.abs(feature).max())
+        axis.imshow(feature, cmap="RdBu_r", vmin=-most, vmax=most)
     return figure
 
 
