@@ -3,6 +3,7 @@
 All of them draw the same order and the same augmentation; each computes its slice of every batch.
 """
 
+import gc
 import os
 import warnings
 from collections.abc import Iterator
@@ -90,6 +91,8 @@ def team(device: str, threads: int | None) -> Iterator[Team]:
     try:
         yield Team(rank, size, place)
     finally:
+        # A wrapped model that is still alive would keep the group's threads beyond the interpreter.
+        gc.collect()
         dist.destroy_process_group()
 
 
