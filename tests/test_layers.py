@@ -53,10 +53,10 @@ def test_it_is_torchs_class_with_torchs_state_and_result(name: str) -> None:
     ours, theirs = (make() for make in PAIRS[name])
     assert isinstance(ours, type(theirs))
     ours.load_state_dict(theirs.state_dict(), strict=True)
-    assert torch.equal(ours(images()), theirs(images()))
+    torch.testing.assert_close(ours(images()), theirs(images()))
     fresh, other = (make() for make in PAIRS[name])
     other.load_state_dict(fresh.state_dict(), strict=True)
-    assert torch.equal(fresh(images()), other(images()))
+    torch.testing.assert_close(fresh(images()), other(images()))
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -136,7 +136,7 @@ def test_autocast_gives_torchs_type_and_result(name: str) -> None:
             y.float().square().sum().backward()
         results.append(y)
     assert results[0].dtype == results[1].dtype
-    assert torch.equal(results[0], results[1])
+    torch.testing.assert_close(results[0], results[1])
     for mine, its in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert mine.grad is not None
         assert its.grad is not None
@@ -169,7 +169,7 @@ def test_the_transposed_layer_takes_an_output_size() -> None:
     theirs = torch.nn.ConvTranspose2d(4, 6, 3, 2, 1)
     ours.load_state_dict(theirs.state_dict())
     for size in ([16, 13], [2, 6, 15, 14]):
-        assert torch.equal(ours(images(), size), theirs(images(), size))
+        torch.testing.assert_close(ours(images(), size), theirs(images(), size))
 
 
 def test_indices_lead_back_through_torchs_unpooling() -> None:

@@ -1,28 +1,43 @@
 """Faltung: the 2-D convolutional layer, complete, for PyTorch."""
 
 import importlib
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from faltung import errors
 from faltung.errors import FaltungError
 
 if TYPE_CHECKING:
     from faltung import functional, geometry, nn
+    from faltung.switch import disable, enable, enabled, is_enabled
 
 __version__ = "0.1.0"
 
-__all__ = ["FaltungError", "__version__", "errors", "functional", "geometry", "nn"]
+__all__ = [
+    "FaltungError",
+    "__version__",
+    "disable",
+    "enable",
+    "enabled",
+    "errors",
+    "functional",
+    "geometry",
+    "is_enabled",
+    "nn",
+]
+
+_HOMES = dict.fromkeys(("disable", "enable", "enabled", "is_enabled"), "switch")
 
 
-def __getattr__(name: str) -> ModuleType:
-    """Import a public module when it is first asked for: torch takes seconds, `--help` should not.
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for: torch takes seconds, `--help` should not.
 
     Raises:
         AttributeError: There is no such public name.
     """
     if name not in __all__:
         raise AttributeError(f"module 'faltung' has no attribute {name!r}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"faltung.{_HOMES[name]}"), name)
     return importlib.import_module(f"faltung.{name}")
 
 

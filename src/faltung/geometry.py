@@ -9,7 +9,7 @@ The arithmetic is that of V. Dumoulin and F. Visin, "A guide to convolution arit
 learning" (2016); where PyTorch has a rule of its own (`ceil_mode`, "same"), it is PyTorch's.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -236,3 +236,18 @@ def receptive_field(chain: Iterable[Window]) -> ReceptiveField:
     for window in chain:
         field = field.through(window)
     return field
+
+
+def windows(
+    size: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    ceil: bool = False,
+) -> tuple[Window, Window]:
+    """Return the windows along height and width; padding is (top, bottom, left, right)."""
+    top, bottom, left, right = padding
+    return (
+        Window(size[0], stride[0], dilation[0], top, bottom, ceil),
+        Window(size[1], stride[1], dilation[1], left, right, ceil),
+    )

@@ -3,6 +3,7 @@
 | variable | means |
 |---|---|
 | `FALTUNG_DATA` | folder that holds data sets, each in a sub-folder of its name (`mnist`, …) |
+| `FALTUNG_ISA` | instruction set that kernels use at most: `avx512`, `avx2`, `vector128` |
 """
 
 import os
@@ -11,6 +12,8 @@ from pathlib import Path
 import platformdirs
 
 from faltung.errors import ArgumentError
+
+LEVELS = ("avx512", "avx2", "vector128")
 
 
 def data_folder() -> Path | None:
@@ -34,3 +37,18 @@ def data_folder() -> Path | None:
 def cache_folder() -> Path:
     """Return the user's cache folder for this library, as the platform names it (not created)."""
     return Path(platformdirs.user_cache_dir("faltung", appauthor=False))
+
+
+def instruction_set() -> str | None:
+    """Return the level that `FALTUNG_ISA` tells kernels to pretend, or None where it is unset.
+
+    Raises:
+        ArgumentError: The variable names no level.
+    """
+    value = os.environ.get("FALTUNG_ISA", "")
+    if value and value not in LEVELS:
+        raise ArgumentError(
+            f"FALTUNG_ISA is {value!r}, which is no instruction set: use one of "
+            f"{', '.join(LEVELS)}, or unset the variable"
+        )
+    return value or None

@@ -18,7 +18,7 @@ from typing import Any
 
 from torch import Tensor
 
-from faltung.geometry import Window
+from faltung.geometry import windows
 from faltung.ops.registry import empty, memory_format, register
 from faltung.ops.theirs import convolution as theirs
 
@@ -27,15 +27,6 @@ Gradients = tuple[Tensor | None, ...]
 
 GEOMETRY = "SymInt[2] stride, SymInt[4] padding, SymInt[2] dilation, SymInt groups, bool flip"
 REST = (None,) * 5
-
-
-def windows(size: Ints, stride: Ints, padding: Ints, dilation: Ints) -> tuple[Window, Window]:
-    """Return the windows along height and width."""
-    top, bottom, left, right = padding
-    return (
-        Window(size[0], stride[0], dilation[0], top, bottom),
-        Window(size[1], stride[1], dilation[1], left, right),
-    )
 
 
 def _forward_fake(

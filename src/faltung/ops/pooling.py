@@ -11,21 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from faltung.geometry import Window
+from faltung.geometry import Window, windows
 from faltung.ops.registry import empty, memory_format, register
 from faltung.ops.theirs import pooling as theirs
 
 Ints = list[int]
 Windows = tuple[Window, Window]
-
-
-def windows(size: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil_mode: bool) -> Windows:
-    """Return the windows along height and width."""
-    top, bottom, left, right = padding
-    return (
-        Window(size[0], stride[0], dilation[0], top, bottom, ceil_mode),
-        Window(size[1], stride[1], dilation[1], left, right, ceil_mode),
-    )
 
 
 def _pooled(x: Tensor, over: Windows, dtype: torch.dtype | None = None) -> Tensor:

@@ -1,0 +1,1 @@
+"""Problem → plan → machine code; knows nothing of torch."""

@@ -1,0 +1,1 @@
+"""One file an algorithm; what several need is in `panel`, `tile` and `output`."""

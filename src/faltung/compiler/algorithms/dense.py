@@ -1,0 +1,273 @@
+"""Dense convolution: a panel of input rows against packed weights, summed in a register tile.
+
+A thread takes a block of output rows of one image and group, brings the rows it needs into a panel
+(`panel`), and goes through the outputs a tile at a time: the weights of a tile stay in the first
+cache while all pixels of the block pass by. Long sums are cut into passes whose weights fit there;
+between passes the sums wait in a staging buffer. Every output is summed over channel blocks, rows,
+columns, channels in this order, so that its bits depend on nothing else.
+
+Any window, stride, dilation, padding (also negative, which crops), layout and group size goes this
+way; the input gradient does too, as correlations of the gradient with parts of the kernel.
+"""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from faltung.compiler.algorithms import output, panel, tile, weights
+from faltung.compiler.emit import Code, Index, Int, Pointer, Program
+from faltung.compiler.plan import POINTERS
+from faltung.compiler.target import Target
+
+SIZES = (
+    "images", "groups", "channels", "outputs", "height", "width", "lines", "columns",
+    "source_image", "source_channel", "source_row", "source_column", "source_offset",
+    "target_image", "target_channel", "target_row", "target_column", "target_offset",
+    "weight_group", "weight_output", "weight_channel", "weight_row", "weight_column",
+    "weight_offset", "run_length", "run_first", "run_rows", "run_columns", "run_channels", "top", "left", "panel_width",
+    "window_rows", "window_columns", "stride_row", "stride_column", "tap_row", "tap_column",
+    "block", "passes", "pass_rows", "segments", "run",
+    "rows", "blocks", "chunks", "tiles_in_chunk", "shared", "private",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a dense kernel is specialised on; everything else is an argument.
+
+    Attributes:
+        source: Layout of the input, see `panel.LAYOUTS`.
+        sink: Layout of the output.
+        kind: Element type of all tensors.
+        bias: There is a bias.
+        activation: See `output.ACTIVATIONS`.
+        direct: The input needs no padding and its channels lie side by side: no panel is made.
+        single: One pass makes the whole sum.
+        tile: Rows and vectors of the register tile.
+        taps: Rows of taps, segments and steps of a pass, where they are few enough to be unrolled.
+    """
+
+    source: str
+    sink: str
+    kind: str
+    bias: bool
+    activation: str
+    direct: bool
+    single: bool
+    tile: tuple[int, int]
+    taps: tuple[int, int, int] | None
+
+    def emit(self, target: Target) -> Program:
+        """Write the kernel."""
+        return _emit(self, target)
+
+
+def _emit(spec: Spec, target: Target) -> Program:
+    program = Program(target)
+    with program.region("pack") as code:
+        a = arguments(code, spec)
+        strides = weights.Strides(
+            a.weight_group, a.weight_output, a.weight_channel, a.weight_row, a.weight_column
+        )
+        origin = a.weights + a.weight_offset
+        run = weights.Run(a.run_length, a.run_first, a.run_rows, a.run_columns, a.run_channels)
+        table = (a.workspace + a.shared + code.thread * a.private).cast("i64")
+        packing = _packing(code, spec, a)
+        weights.pack(code, packing, a.groups, origin, strides, run, a.workspace, table)
+    with program.region("dense") as code:
+        a = arguments(code, spec)
+        first, last = code.share(a.images * a.groups * a.blocks * a.chunks)
+        with code.loop(last, first) as task:
+            _task(code, spec, a, task)
+    return program
+
+
+def arguments(code: Code, spec: Spec) -> Any:
+    """Read the argument block."""
+    names = ("source", "weights", "bias", "target")
+    held: dict[str, Pointer | Int] = {
+        name: code.pointer(place, spec.kind) for place, name in enumerate(names)
+    }
+    held["workspace"] = code.pointer(len(names))
+    for place, name in enumerate(SIZES, POINTERS):
+        held[name] = code.argument(place)
+    return SimpleNamespace(**held)
+
+
+def _packing(code: Code, spec: Spec, a: Any) -> weights.Packing:
+    window = (a.window_rows, a.window_columns)
+    return weights.Packing(a.outputs, a.channels, window, a.block, spec.tile[1] * code.lanes)
+
+
+def _task(code: Code, spec: Spec, a: Any, task: Int) -> None:
+    """Compute the outputs of one chunk of tiles for one block of rows."""
+    rows_of_tile, vectors = spec.tile
+    width = vectors * code.lanes
+    packing = _packing(code, spec, a)
+    chunk, rest = task % a.chunks, task // a.chunks
+    block, rest = rest % a.blocks, rest // a.blocks
+    group, image = rest % a.groups, rest // a.groups
+    first_line = block * a.rows
+    lines = code.smaller(a.lines - first_line, a.rows)
+    pixels = lines * a.columns
+    most = (a.rows * a.columns + (rows_of_tile - 1)) // rows_of_tile * rows_of_tile
+
+    mine = a.workspace + a.shared + code.thread * a.private
+    from_table = mine.cast("i64")
+    to_table = from_table + most
+    staged = mine + most * 4
+    source = panel.Source(
+        a.source + a.source_offset + image * a.source_image + group * a.channels * a.source_channel,
+        spec.source,
+        (a.source_channel, a.source_row, a.source_column),
+        (a.height, a.width),
+    )
+    base_of_block, block_step, row_step, column_step = _bring(
+        code, spec, a, source, staged + most * width, first_line, lines
+    )
+    _tables(code, spec, a, (from_table, to_table), lines, row_step, column_step)
+
+    base = a.target + a.target_offset + image * a.target_image
+    base = base + group * a.outputs * a.target_channel + first_line * a.target_row
+    sink = output.Sink(
+        base, spec.sink, a.target_channel, to_table,
+        a.bias + group * a.outputs if spec.bias else None, spec.activation, a.outputs,
+    )  # fmt: skip
+    joined = a.target_row.equals(a.columns * a.target_column)
+    stop = code.smaller((chunk + 1) * a.tiles_in_chunk, packing.tiles)
+    held = (base_of_block, block_step, (row_step, column_step), from_table)
+    with code.loop(stop, chunk * a.tiles_in_chunk) as number:
+        packed = a.workspace + group * packing.group + number * packing.tile
+        k = number * width
+
+        def to_staging() -> None:
+            _sum(code, spec, a, held, packed, pixels, staged, sink, k)
+            output.write(code, sink, staged, width, k, lines, a.columns, joined)
+
+        if spec.sink == "channels" and spec.single:
+            with code.either(k + width > a.outputs) as (ragged, whole):
+                with ragged:
+                    to_staging()
+                with whole:
+                    _sum(code, spec, a, held, packed, pixels, None, sink, k)
+        else:
+            to_staging()
+
+
+def _bring(
+    code: Code,
+    spec: Spec,
+    a: Any,
+    source: panel.Source,
+    room: Pointer,
+    first_line: Int,
+    lines: Int,
+) -> tuple[Pointer, Index, Index, Index]:
+    """Return the input of a block of rows: its base, steps of blocks, rows, columns."""
+    first_row = first_line * a.stride_row - a.top
+    if spec.direct:
+        base = source.base + first_row * a.source_row - a.left * a.source_column
+        return base, a.block, a.source_row, a.source_column
+    reach = (a.window_rows - 1) * a.tap_row + 1
+    height = (lines - 1) * a.stride_row + reach
+    most = (a.rows - 1) * a.stride_row + reach
+    plane = most * a.panel_width * a.block
+    made = panel.Panel(room, a.block, a.channels, plane, a.panel_width)
+    panel.fill(code, source, made, -1 * first_row, a.left, height)
+    return room, plane, a.panel_width * a.block, a.block
+
+
+def _tables(
+    code: Code,
+    spec: Spec,
+    a: Any,
+    tables: tuple[Pointer, Pointer],
+    lines: Int,
+    row_step: Index,
+    column_step: Index,
+) -> None:
+    """Tabulate where each pixel reads and writes; the last tile repeats the last pixel."""
+    from_table, to_table = tables
+    with code.loop(lines) as line, code.loop(a.columns) as x:
+        pixel = line * a.columns + x
+        source = line * (row_step * a.stride_row) + x * (column_step * a.stride_column)
+        code.store_int(source, from_table + pixel)
+        code.store_int(line * a.target_row + x * a.target_column, to_table + pixel)
+    count = lines * a.columns
+    last_from = code.load_int(from_table + (count - 1))
+    last_to = code.load_int(to_table + (count - 1))
+    rows = spec.tile[0]
+    with code.loop((count + (rows - 1)) // rows * rows, count) as pixel:
+        code.store_int(last_from, from_table + pixel)
+        code.store_int(last_to, to_table + pixel)
+
+
+def _sum(
+    code: Code,
+    spec: Spec,
+    a: Any,
+    held: tuple[Pointer, Index, tuple[Index, Index], Pointer],
+    packed: Pointer,
+    pixels: Int,
+    staged: Pointer | None,
+    sink: output.Sink,
+    k: Int,
+) -> None:
+    """Sum one tile of outputs over all pixels of the block, pass after pass.
+
+    The sums end in `staged`, or, where that is None, in the tensor itself.
+    """
+    origin, block_step, steps, table = held
+    rows, vectors = spec.tile
+    width = vectors * code.lanes
+    parts = a.window_rows // a.pass_rows
+    length = a.pass_rows * a.window_columns * a.block * width
+    with code.loop(1 if spec.single else a.passes) as number:
+        base, line = origin, packed
+        if not spec.single:
+            base = base + number // parts * block_step
+            base = base + number % parts * a.pass_rows * a.tap_row * steps[0]
+            line = packed + number * length
+        with code.loop(pixels, 0, rows) as pixel:
+            sums = tile.sums(code, rows, vectors)
+            starts = [base + code.load_int(table + pixel + i) for i in range(rows)]
+            if staged is not None and not spec.single:
+                with code.when(number > 0):
+                    for i, row in enumerate(sums):
+                        for j, slot in enumerate(row):
+                            at = staged + (pixel + i) * width + j * code.lanes
+                            slot.set(code.load(at))
+            _taps(code, spec, a, sums, starts, line, steps)
+            done = [[slot.get() for slot in row] for row in sums]
+            if staged is None:
+                output.put(code, sink, done, pixel, k)
+            else:
+                for i, values in enumerate(done):
+                    for j, value in enumerate(values):
+                        code.store(value, staged + (pixel + i) * width + j * code.lanes)
+
+
+def _taps(
+    code: Code,
+    spec: Spec,
+    a: Any,
+    sums: list[list[Any]],
+    starts: list[Pointer],
+    line: Pointer,
+    steps: tuple[Index, Index],
+) -> None:
+    """Add the products of the taps of one pass."""
+    width = len(sums[0]) * code.lanes
+    rows, segments, run = spec.taps or (a.pass_rows, a.segments, a.run)
+
+    def segment(r: Index, s: Index) -> None:
+        way = r * (steps[0] * a.tap_row) + s * (steps[1] * a.tap_column)
+        elements = [start + way for start in starts]
+        tile.accumulate(code, sums, elements, line + (r * segments + s) * (run * width), run)
+
+    if spec.taps and rows * segments * run * len(starts) <= tile.FULL_UNROLL:
+        for tap in range(rows * segments):
+            segment(tap // segments, tap % segments)
+    else:
+        with code.loop(rows) as r, code.loop(segments) as s:
+            segment(r, s)

@@ -1,0 +1,380 @@
+"""Dense convolution: which problems, as which correlations, in which blocks.
+
+A forward convolution is one correlation. An input gradient with stride s is s * s of them (fewer
+where the kernel is smaller): the elements of the input that lie s apart meet the same taps.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+from faltung.compiler.algorithms import dense, tile
+from faltung.compiler.algorithms.fill import Fill
+from faltung.compiler.algorithms.weights import Packing, run_of
+from faltung.compiler.plan import Plan, Step
+from faltung.compiler.problem import Pair, Problem, layout
+from faltung.compiler.target import Target
+
+NAME = "dense"
+SERIAL = 600_000  # products below which a second thread costs more than it brings
+PASS = 320  # products of a pass: with 16 outputs their weights are 20 KiB of a first cache
+UNROLLED = 32  # products of a segment up to which its loop is unrolled, for a kernel of its own
+FLATTEN = 256  # pixels of a line that 1x1 windows see at most
+PACKED = {"channels": 0.3, "rows": 0.7, "any": 2.0}  # cycles an element, into a panel
+WRITTEN = {"channels": 0.25, "rows": 0.6, "any": 2.0}  # cycles an element, from staging
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """One correlation over arbitrarily strided tensors; lengths and strides in elements.
+
+    Attributes:
+        window: Taps along height and width.
+        stride: Step of the window.
+        dilation: Distance of taps.
+        size: Height and width of the source.
+        result: Height and width of the target.
+        origin: Row and column of the source under the first tap of the first window.
+        source: Strides (image, channel, row, column), and the offset of the first element.
+        target: The same of the target.
+        weights: Strides (group, output, channel, row, column), and the offset.
+    """
+
+    window: Pair
+    stride: Pair
+    dilation: Pair
+    size: Pair
+    result: Pair
+    origin: Pair
+    source: tuple[int, int, int, int, int]
+    target: tuple[int, int, int, int, int]
+    weights: tuple[int, int, int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Taps along one axis that meet the input elements `first`, `first + stride` and so on.
+
+    Attributes:
+        first: The first element.
+        count: Number of elements.
+        taps: Number of taps that they meet.
+        dilation: Distance, in the source, of these taps.
+        origin: Element of the source under the first of them, for the first element.
+        last_tap: The tap of the kernel that comes first.
+        tap_step: Taps of the kernel from one to the next, downwards.
+    """
+
+    first: int
+    count: int
+    taps: int
+    dilation: int
+    origin: int
+    last_tap: int
+    tap_step: int
+
+
+def refuses(problem: Problem, target: Target) -> str | None:
+    """Return why this algorithm does not take a problem: it takes every convolution."""
+    if problem.operation != "conv":
+        return "it sums products, and this is no convolution"
+    if problem.direction == "weight":
+        return "it makes tensors of pixels, and this asks for the weight's gradient"
+    return None
+
+
+def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
+    """Return the one plan: blocks chosen by the cost model of `_blocks`."""
+    if problem.direction == "forward":
+        found, empty = [_forward(problem)], False
+        channels, outputs = problem.channels, problem.outputs
+    else:
+        found, empty = _transposed(problem)
+        channels, outputs = problem.outputs, problem.channels
+    channels, outputs = channels // problem.groups, outputs // problem.groups
+    team = threads if problem.macs > SERIAL else 1
+    steps: list[Step] = []
+    words: list[str] = []
+    workspace, cycles = 0, 0.0
+    if empty:
+        steps.append(_filling(problem))
+    for correlation in found:
+        step, room, cost, word = _step(
+            problem, _simplified(correlation), channels, outputs, target, team
+        )
+        steps.append(step)
+        words.append(word)
+        workspace, cycles = max(workspace, room), cycles + cost
+    said = f"{len(found)} correlations: " * (len(found) > 1) + "; ".join(dict.fromkeys(words))
+    return [Plan(NAME, said, tuple(steps), workspace, team, cycles / 3.2e9)]
+
+
+def _forward(problem: Problem) -> Correlation:
+    k, c, r, s = problem.strides[1]
+    offset, r, s = turned(problem, r, s)
+    top, _, left, _ = problem.padding
+    outputs = problem.outputs // problem.groups
+    return Correlation(
+        problem.window, problem.stride, problem.dilation, problem.size, problem.result,
+        (-top, -left), (*problem.strides[0], 0), (*problem.strides[2], 0),
+        (outputs * k, k, c, r, s, offset),
+    )  # fmt: skip
+
+
+def turned(problem: Problem, row: int, column: int) -> tuple[int, int, int]:
+    """Return offset and strides of taps, row and column, as they are met: backwards if flipped."""
+    if not problem.flip:
+        return 0, row, column
+    rows, columns = problem.window
+    return (rows - 1) * row + (columns - 1) * column, -row, -column
+
+
+def phases(
+    length: int, outputs: int, size: int, stride: int, dilation: int, before: int
+) -> tuple[list[Phase], bool]:
+    """Split a transposed axis: input element h meets output y and tap r at h = y*s + r*d - before.
+
+    Returns:
+        The phases that meet any tap, and whether there are input elements that meet none.
+    """
+    common = math.gcd(stride, dilation)
+    step = stride // common
+    found, missed = [], False
+    for first in range(min(stride, length)):
+        fitting = [
+            r for r in range(min(step, size)) if (first + before - r * dilation) % stride == 0
+        ]
+        if not fitting:
+            missed = True
+            continue
+        tap = fitting[0]
+        taps = (size - tap - 1) // step + 1
+        apart = dilation // common
+        at = (first + before - tap * dilation) // stride
+        count = -(-(length - first) // stride)
+        found.append(
+            Phase(first, count, taps, apart, at - (taps - 1) * apart, tap + (taps - 1) * step, step)
+        )
+    return found, missed
+
+
+def _transposed(problem: Problem) -> tuple[list[Correlation], bool]:
+    """Return the correlations that make an input gradient, and whether elements are left over."""
+    k, c, *along = problem.strides[1]
+    image, channel, *out = problem.strides[2]
+    outputs = problem.outputs // problem.groups
+    top, _, left, _ = problem.padding
+    axes = [
+        phases(*numbers)
+        for numbers in zip(
+            problem.size, problem.result, problem.window, problem.stride, problem.dilation,
+            (top, left), strict=True,
+        )
+    ]  # fmt: skip
+    found = []
+    for rows in axes[0][0]:
+        for columns in axes[1][0]:
+            offset, strides = 0, [0, 0]
+            for axis, phase in enumerate((rows, columns)):
+                tap = phase.last_tap
+                sign = -1
+                if problem.flip:
+                    tap, sign = problem.window[axis] - 1 - tap, 1
+                offset += tap * along[axis]
+                strides[axis] = sign * phase.tap_step * along[axis]
+            target = (
+                image, channel, problem.stride[0] * out[0], problem.stride[1] * out[1],
+                rows.first * out[0] + columns.first * out[1],
+            )  # fmt: skip
+            found.append(
+                Correlation(
+                    (rows.taps, columns.taps),
+                    (1, 1),
+                    (rows.dilation, columns.dilation),
+                    problem.result,
+                    (rows.count, columns.count),
+                    (rows.origin, columns.origin),
+                    (*problem.strides[0], 0),
+                    target,
+                    (outputs * k, c, k, strides[0], strides[1], offset),
+                )
+            )
+    return found, axes[0][1] or axes[1][1]
+
+
+def _filling(problem: Problem) -> Step:
+    """Return the step that writes the bias, or zero, everywhere."""
+    strides = problem.strides[2]
+    spec = Fill(layout(strides), problem.kind, problem.bias, problem.activation)
+    return Step(spec, (problem.images, problem.channels, *problem.size, *strides))
+
+
+def _simplified(given: Correlation) -> Correlation:
+    """Drop rows and columns that a window of one tap steps over; see 1x1 images as long lines."""
+    now = given
+    for axis in (0, 1):
+        step, at = now.stride[axis], now.origin[axis]
+        last = at + (now.result[axis] - 1) * step
+        if now.window[axis] == 1 and at >= 0 and last < now.size[axis]:
+            image, channel, *apart, offset = now.source
+            offset += at * apart[axis]
+            apart[axis] *= step
+            now = replace(
+                now,
+                source=(image, channel, apart[0], apart[1], offset),
+                size=_put(now.size, axis, now.result[axis]),
+                stride=_put(now.stride, axis, 1),
+                origin=_put(now.origin, axis, 0),
+                dilation=_put(now.dilation, axis, 1),
+            )
+    lines, columns = now.result
+    joined = all(t[2] == columns * t[3] for t in (now.source, now.target))
+    if now.window == (1, 1) and now.size == now.result and now.origin == (0, 0) and joined:
+        pixels = lines * columns
+        fitting = [d for d in range(1, min(pixels, FLATTEN) + 1) if pixels % d == 0]
+        if fitting[-1] > columns:
+            best = fitting[-1]
+            return replace(
+                now, size=(pixels // best, best), result=(pixels // best, best),
+                source=(*now.source[:2], best * now.source[3], *now.source[3:]),
+                target=(*now.target[:2], best * now.target[3], *now.target[3:]),
+            )  # fmt: skip
+    return now
+
+
+def _put(pair: Pair, axis: int, value: int) -> Pair:
+    return (pair[0], value) if axis else (value, pair[1])
+
+
+def _step(
+    problem: Problem, job: Correlation, channels: int, outputs: int, target: Target, team: int
+) -> tuple[Step, int, float, str]:
+    """Return the call of a correlation, its workspace in bytes, its cycles, and its description."""
+    last = [
+        at + (n - 1) * s + d * (r - 1)
+        for at, n, s, d, r in zip(
+            job.origin, job.result, job.stride, job.dilation, job.window, strict=True
+        )
+    ]
+    inside = min(job.origin) >= 0 and all(at < n for at, n in zip(last, job.size, strict=True))
+    source, sink = (_layout(strides) for strides in (job.source, job.target))
+    direct = inside and source == "channels"
+    shape = tile.shape(target, -(-outputs // target.lanes))
+    cut = _cut(job, channels, direct)
+    spec = dense.Spec(
+        source, sink, problem.kind, problem.bias, problem.activation, direct, cut.passes == 1,
+        shape, cut.taps if cut.run <= UNROLLED else None,
+    )  # fmt: skip
+    packing = Packing(outputs, channels, job.window, cut.block, shape[1] * target.lanes)
+    width = last[1] - job.origin[1] + 1
+    rows, chunks, cost = _blocks(problem, job, spec, packing, cut, width, target, team)
+    shared = _rounded(problem.groups * packing.group)
+    run = run_of(cut.block, job.window, *job.weights[2:5])
+    private = _rounded(max(_private(spec, job, rows, width, packing), 2 * run[0]))
+    in_chunk = -(-packing.tiles // chunks)
+    numbers = (
+        problem.images, problem.groups, channels, outputs, *job.size, *job.result, *job.source,
+        *job.target, *job.weights, *run, -job.origin[0], -job.origin[1], width,
+        *job.window, *job.stride, *job.dilation, cut.block, cut.passes, *cut.taps,
+        rows, -(-job.result[0] // rows), -(-packing.tiles // in_chunk), in_chunk, shared, private,
+    )  # fmt: skip
+    way = "reads the tensor" if direct else f"panels of {channels} channels"
+    words = (
+        f"{shape[0]} pixels x {packing.width} channels in registers, {rows} rows a task, {way}, "
+        f"{cut.passes} passes of {math.prod(cut.taps)} products"
+    )
+    return Step(spec, numbers), 4 * (shared + team * private), cost, words
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A long sum cut into passes.
+
+    Attributes:
+        block: Input channels of a block; divides the channels of a group.
+        passes: Number of passes.
+        taps: Rows of taps in a pass, segments of a row, products of a segment.
+    """
+
+    block: int
+    passes: int
+    taps: tuple[int, int, int]
+
+    @property
+    def run(self) -> int:
+        """Products of a segment."""
+        return self.taps[2]
+
+
+def _cut(job: Correlation, channels: int, direct: bool) -> Cut:
+    """Cut a sum so that the weights of a pass fit the first cache."""
+    rows, columns = job.window
+    divisors = [d for d in range(1, channels + 1) if channels % d == 0]
+    block = max((d for d in divisors if d * columns <= PASS), default=channels)
+    if block * columns * 4 < PASS:
+        block = channels
+    fitting = [d for d in range(1, rows + 1) if rows % d == 0 and d * columns * block <= PASS]
+    pass_rows = max(fitting, default=1)
+    passes = channels // block * (rows // pass_rows)
+    merged = not direct and job.dilation[1] == 1
+    taps = (pass_rows, 1, columns * block) if merged else (pass_rows, columns, block)
+    return Cut(block, passes, taps)
+
+
+def _layout(strides: tuple[int, int, int, int, int]) -> str:
+    return layout(strides[:4])
+
+
+def _rounded(elements: int) -> int:
+    return -(-elements // 16) * 16
+
+
+def _private(spec: dense.Spec, job: Correlation, rows: int, width: int, packing: Packing) -> int:
+    """Return the float32 elements that a thread needs: tables, staging, panel."""
+    pixels = -(-rows * job.result[1] // spec.tile[0]) * spec.tile[0]
+    reach = job.dilation[0] * (job.window[0] - 1) + 1
+    panel = 0 if spec.direct else ((rows - 1) * job.stride[0] + reach) * width * packing.channels
+    return pixels * (4 + packing.width) + panel
+
+
+def _blocks(
+    problem: Problem,
+    job: Correlation,
+    spec: dense.Spec,
+    packing: Packing,
+    cut: Cut,
+    width: int,
+    target: Target,
+    team: int,
+) -> tuple[int, int, float]:
+    """Choose the rows of a task and the chunks of outputs that make the slowest thread fastest.
+
+    Cycles of a task: products at two fma a cycle, elements packed and written at the rates above,
+    twice as slow where the panel leaves the second cache.
+    """
+    lines, columns = job.result
+    reach = job.dilation[0] * (job.window[0] - 1) + 1
+    products = packing.channels * job.window[0] * job.window[1]
+    whole = problem.images * problem.groups
+    best = (1, 1, math.inf)
+    options = sorted({1, min(team, packing.tiles), min(2 * team, packing.tiles)})
+    for rows in range(1, lines + 1):
+        private = 4 * _private(spec, job, rows, width, packing)
+        if rows > 1 and private > 0.75 * target.l2:
+            break
+        pixels = -(-rows * columns // spec.tile[0]) * spec.tile[0]
+        panel = (
+            0 if spec.direct else ((rows - 1) * job.stride[0] + reach) * width * packing.channels
+        )
+        slow = 2 if private > 0.75 * target.l2 else 1
+        for chunks in options:
+            tiles = -(-packing.tiles // chunks)
+            sums = pixels * tiles * spec.tile[1] * products / 2
+            written = pixels * tiles * packing.width * (WRITTEN[spec.sink])
+            cycles = sums * 1.05 + slow * (panel * PACKED[spec.source] + written) + 300
+            cycles += tiles * cut.passes * 40
+            tasks = whole * -(-lines // rows) * -(-packing.tiles // tiles)
+            cost = -(-tasks // team) * cycles
+            if cost < best[2] * 0.995:
+                best = (rows, chunks, cost)
+    rows, chunks, cycles = best
+    return rows, chunks, cycles + problem.groups * packing.group / team

@@ -1,0 +1,211 @@
+"""Gradient of dense weights: pixels are what is summed over, in the same register tile.
+
+For a block of output rows the input comes into a panel [row][x][channel] and the gradient into
+panels [tile][pixel][output]. A register tile holds a few neighbouring (column of taps, channel)
+places times a tile of outputs; all pixels of the block pass by, then the tile is added to a sum in
+memory. The sums of all images and blocks are made in a fixed number of parts, which the problem
+alone decides, and added in their order, so that the bits do not depend on the threads.
+"""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from faltung.compiler.algorithms import panel, tile
+from faltung.compiler.emit import Code, Index, Int, Pointer, Program
+from faltung.compiler.plan import POINTERS
+from faltung.compiler.target import Target
+
+SIZES = (
+    "images", "groups", "channels", "outputs", "height", "width", "lines", "columns",
+    "x_image", "x_channel", "x_row", "x_column",
+    "dy_image", "dy_channel", "dy_row", "dy_column",
+    "dw_output", "dw_channel", "dw_row", "dw_column", "dw_offset",
+    "top", "left", "panel_width",
+    "window_rows", "segments", "run", "padded", "sums", "tiles",
+    "stride_row", "stride_column", "tap_row", "tap_column",
+    "rows", "blocks", "parts", "chunks", "tiles_in_chunk", "shared", "private",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a kernel is specialised on; everything else is an argument.
+
+    Attributes:
+        x: Layout of the input.
+        dy: Layout of the gradient.
+        kind: Element type of all tensors.
+        bias: The gradient of the bias is made too.
+        tile: Rows and vectors of the register tile.
+    """
+
+    x: str
+    dy: str
+    kind: str
+    bias: bool
+    tile: tuple[int, int]
+
+    def emit(self, target: Target) -> Program:
+        """Write the kernel."""
+        program = Program(target)
+        with program.region("sum") as code:
+            a = _arguments(code, self)
+            first, last = code.share(a.parts * a.groups * a.chunks)
+            with code.loop(last, first) as task:
+                _task(code, self, a, task)
+        with program.region("gather") as code:
+            a = _arguments(code, self)
+            lines = a.tiles * a.window_rows * a.segments * a.run
+            first, last = code.share(a.groups * lines)
+            with code.loop(last, first) as line:
+                _gather(code, self, a, line)
+            if self.bias:
+                first, last = code.share(a.groups * a.tiles)
+                with code.loop(last, first) as number:
+                    _gather_bias(code, self, a, number)
+        return program
+
+
+def _arguments(code: Code, spec: Spec) -> Any:
+    held: dict[str, Pointer | Int] = {
+        "x": code.pointer(0, spec.kind),
+        "dy": code.pointer(1, spec.kind),
+        "db": code.pointer(2, spec.kind),
+        "dw": code.pointer(3, spec.kind),
+        "workspace": code.pointer(4),
+    }
+    for place, name in enumerate(SIZES, POINTERS):
+        held[name] = code.argument(place)
+    return SimpleNamespace(**held)
+
+
+def _task(code: Code, spec: Spec, a: Any, task: Int) -> None:
+    """Sum one part of the pixels for one chunk of tiles of outputs."""
+    width = spec.tile[1] * code.lanes
+    size, tiles = a.sums, a.tiles
+    chunk, rest = task % a.chunks, task // a.chunks
+    group, part = rest % a.groups, rest // a.groups
+    first_tile = chunk * a.tiles_in_chunk
+    count = code.smaller(tiles - first_tile, a.tiles_in_chunk)
+    sums = a.workspace + ((part * a.groups + group) * tiles + first_tile) * size
+    panel.zeros(code, sums, count * size)
+
+    mine = a.workspace + a.shared + code.thread * a.private
+    pixels = a.rows * a.columns
+    dy_panel, x_panel = mine, mine + pixels * width * a.tiles_in_chunk
+    reach = (a.window_rows - 1) * a.tap_row + 1
+    units = a.images * a.blocks
+    with code.loop((part + 1) * units // a.parts, part * units // a.parts) as unit:
+        image, block = unit // a.blocks, unit % a.blocks
+        line = block * a.rows
+        lines = code.smaller(a.lines - line, a.rows)
+        base = a.x + image * a.x_image + group * a.channels * a.x_channel
+        strides = (a.x_channel, a.x_row, a.x_column)
+        source = panel.Source(base, spec.x, strides, (a.height, a.width))
+        made = panel.Panel(x_panel, a.channels, a.channels, code.constant(0), a.panel_width)
+        top = a.top - line * a.stride_row
+        panel.fill(code, source, made, top, a.left, (lines - 1) * a.stride_row + reach)
+
+        first = group * a.outputs + first_tile * width
+        base = a.dy + image * a.dy_image + first * a.dy_channel + line * a.dy_row
+        strides = (a.dy_channel, a.dy_row, a.dy_column)
+        source = panel.Source(base, spec.dy, strides, (lines, a.columns))
+        total = code.smaller(a.outputs - first_tile * width, a.tiles_in_chunk * width)
+        made = panel.Panel(dy_panel, code.constant(width), total, pixels * width, a.columns)
+        panel.fill(code, source, made, 0, 0, lines, ragged=True)
+
+        with code.loop(count) as number:
+            gradient = dy_panel + number * (pixels * width)
+            _products(code, spec, a, x_panel, gradient, sums + number * size, lines)
+
+
+def _products(
+    code: Code, spec: Spec, a: Any, x: Pointer, dy: Pointer, sums: Pointer, lines: Int
+) -> None:
+    """Add the products of one block and one tile of outputs."""
+    rows, vectors = spec.tile
+    width = vectors * code.lanes
+    step = a.stride_column * a.channels
+    with (
+        code.loop(a.window_rows) as r,
+        code.loop(a.segments) as s,
+        code.loop(a.padded, 0, rows) as place,
+    ):
+        tap = r * a.tap_row * a.panel_width + s * a.tap_column
+        origin = x + tap * a.channels + place
+        held = tile.sums(code, rows, vectors)
+        with code.loop(lines) as line:
+            start = origin + line * a.stride_row * a.panel_width * a.channels
+            gradient = dy + line * a.columns * width
+            _pixels(code, held, start, gradient, a.columns, step)
+        at = sums + ((r * a.segments + s) * a.padded + place) * width
+        for i, row in enumerate(held):
+            for j, slot in enumerate(row):
+                to = at + i * width + j * code.lanes
+                code.store(code.load(to) + slot.get(), to)
+    if spec.bias:
+        held = tile.sums(code, 1, vectors)
+        with code.loop(lines * a.columns) as pixel:
+            for j, slot in enumerate(held[0]):
+                slot.set(slot.get() + code.load(dy + pixel * width + j * code.lanes))
+        at = sums + a.window_rows * a.segments * a.padded * width
+        for j, slot in enumerate(held[0]):
+            code.store(code.load(at + j * code.lanes) + slot.get(), at + j * code.lanes)
+
+
+def _pixels(
+    code: Code, held: list[list[Any]], x: Pointer, dy: Pointer, columns: Int, step: Index
+) -> None:
+    """Add the products of a line of pixels, two at a time."""
+    width = len(held[0]) * code.lanes
+
+    def once(t: Index) -> None:
+        loaded = [code.load(dy + t * width + j * code.lanes) for j in range(len(held[0]))]
+        for i, row in enumerate(held):
+            element = code.broadcast(x + t * step + i)
+            for slot, vector in zip(row, loaded, strict=True):
+                slot.set(code.fma(element, vector, slot.get()))
+
+    pairs = columns // 2 * 2
+    with code.loop(pairs, 0, 2) as t:
+        once(t)
+        once(t + 1)
+    with code.loop(columns, pairs) as t:
+        once(t)
+
+
+def _total(code: Code, a: Any, at: Pointer, apart: Index, lanes: int) -> Any:
+    """Return the sum of all parts, in their order."""
+    held = code.variable(code.load(at, lanes))
+    with code.loop(a.parts, 1) as part:
+        held.set(held.get() + code.load(at + part * apart, lanes))
+    return held.get()
+
+
+def _gather(code: Code, spec: Spec, a: Any, line: Int) -> None:
+    """Write the weights of one place of one tile of outputs."""
+    width = spec.tile[1] * code.lanes
+    size, tiles = a.sums, a.tiles
+    place, rest = line % a.run, line // a.run
+    s, rest = rest % a.segments, rest // a.segments
+    r, rest = rest % a.window_rows, rest // a.window_rows
+    number, group = rest % tiles, rest // tiles
+    at = a.workspace + (group * tiles + number) * size
+    at = at + ((r * a.segments + s) * a.padded + place) * width
+    column, channel = place // a.channels + s, place % a.channels
+    to = a.dw + a.dw_offset + (group * a.outputs + number * width) * a.dw_output
+    to = to + channel * a.dw_channel + r * a.dw_row + column * a.dw_column
+    with code.loop(code.smaller(a.outputs - number * width, width)) as k:
+        value = _total(code, a, at + k, a.groups * (tiles * size), 1)
+        code.store(value, to + k * a.dw_output)
+
+
+def _gather_bias(code: Code, spec: Spec, a: Any, number: Int) -> None:
+    width = spec.tile[1] * code.lanes
+    size, tiles = a.sums, a.tiles
+    group, inner = number // tiles, number % tiles
+    at = a.workspace + number * size + a.window_rows * a.segments * a.padded * width
+    to = a.db + group * a.outputs + inner * width
+    with code.loop(code.smaller(a.outputs - inner * width, width)) as k:
+        code.store(_total(code, a, at + k, a.groups * (tiles * size), 1), to + k)

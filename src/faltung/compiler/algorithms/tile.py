@@ -1,0 +1,64 @@
+"""The register tile: outer products of broadcast elements and vectors, summed in registers."""
+
+from collections.abc import Sequence
+
+from faltung.compiler.emit import Code, Index, Pointer, Variable
+from faltung.compiler.target import Target
+
+FULL_UNROLL = 48  # products of an element and a row of vectors
+UNROLL = 4
+
+
+def shape(target: Target, vectors: int) -> tuple[int, int]:
+    """Return (rows, vectors) of the tile for so many vectors of outputs.
+
+    All sums, one row of vectors and one broadcast element must fit in the registers, and there
+    must be enough independent sums to hide the latency of fma (about 8 in flight).
+    """
+    if target.registers >= 32:
+        wide = next(n for n in (4, 3, 2, 1) if vectors % n == 0 or n == 1)
+        if wide == 1 and vectors > 1:
+            wide = 4 if vectors > 4 else 2
+        return {1: 12, 2: 12, 3: 8, 4: 6}[wide], wide
+    if vectors % 2 == 0 or vectors > 3:
+        return 6, 2
+    return (4, 3) if vectors == 3 else (8, 1)
+
+
+def sums(code: Code, rows: int, vectors: int) -> list[list[Variable]]:
+    """Return the variables of a tile, all zero."""
+    return [[code.variable(code.fill(0)) for _ in range(vectors)] for _ in range(rows)]
+
+
+def accumulate(
+    code: Code,
+    held: list[list[Variable]],
+    elements: Sequence[Pointer],
+    weights: Pointer,
+    run: Index,
+) -> None:
+    """Add element[t] * weights[t] to the tile for t = 0 … run - 1, in this order.
+
+    Args:
+        code: The function being written.
+        held: The tile, rows by vectors.
+        elements: For each row the address of its first element; the elements lie side by side.
+        weights: The first row of vectors; rows of vectors lie side by side.
+        run: Number of steps.
+    """
+    width = len(held[0]) * code.lanes
+
+    def once(t: Index) -> None:
+        loaded = [code.load(weights + t * width + j * code.lanes) for j in range(len(held[0]))]
+        for row, first in zip(held, elements, strict=True):
+            element = code.broadcast(first + t)
+            for slot, vector in zip(row, loaded, strict=True):
+                slot.set(code.fma(element, vector, slot.get()))
+
+    unroll = run if isinstance(run, int) and run * len(held) <= FULL_UNROLL else UNROLL
+    whole = run // unroll * unroll
+    with code.loop(whole, 0, unroll) as t:
+        for u in range(unroll):
+            once(t + u)
+    with code.loop(run, whole) as t:
+        once(t)

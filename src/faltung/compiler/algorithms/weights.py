@@ -1,0 +1,205 @@
+"""Weights packed for the register tile: [group][tile][channel block][r][s][channel][output].
+
+A tile holds as many neighbouring outputs as the register tile is wide; outputs that are not there
+are zero. Any strides are read, so that flipped, transposed and subsampled kernels are only other
+strides.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from faltung.compiler.emit import Code, Int, Pointer
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Sizes of packed weights: numbers for a plan, numbers of the program for a kernel.
+
+    Attributes:
+        outputs: Output channels of a group.
+        channels: Input channels of a group.
+        window: Taps along height and width.
+        block: Input channels in a block; divides `channels`.
+        width: Outputs in a tile.
+    """
+
+    outputs: Any
+    channels: Any
+    window: tuple[Any, Any]
+    block: Any
+    width: int
+
+    @property
+    def tiles(self) -> Any:
+        """Tiles that a group needs."""
+        return (self.outputs + (self.width - 1)) // self.width
+
+    @property
+    def tile(self) -> Any:
+        """Elements of one tile."""
+        return self.channels * self.window[0] * self.window[1] * self.width
+
+    @property
+    def group(self) -> Any:
+        """Elements of one group."""
+        return self.tiles * self.tile
+
+
+@dataclass(frozen=True)
+class Strides:
+    """Elements from one group, output, input channel, row and column of taps to the next."""
+
+    group: Int
+    output: Int
+    channel: Int
+    row: Int
+    column: Int
+
+
+@dataclass(frozen=True)
+class Run:
+    """Weights that lie side by side, and the walk over such runs.
+
+    Attributes:
+        length: Elements of a run.
+        first: Distance of its first element from the first tap of the first channel.
+        rows: Rows of taps to walk over, 1 where a run holds them all.
+        columns: Columns of taps to walk over, 1 where a run holds them all.
+        channels: Channels to walk over, 1 where a run holds those of a block.
+    """
+
+    length: Int
+    first: Int
+    rows: Int
+    columns: Int
+    channels: Int
+
+
+def pack(
+    code: Code,
+    packing: Packing,
+    groups: Int,
+    source: Pointer,
+    strides: Strides,
+    run: Run,
+    target: Pointer,
+    table: Pointer,
+) -> None:
+    """Pack all weights, the threads of the team sharing the work.
+
+    `table` has room for the places ("i64") of a run's elements in the packed block.
+    """
+    rows, columns = packing.window
+    block, width = packing.block, packing.width
+    blocks = packing.channels // block
+    size = block * rows * columns * width
+    turned = run.length >= code.lanes
+    with code.when(turned):
+        _tabulate(code, packing, strides, run, table)
+    first, last = code.share(groups * (packing.tiles * blocks))
+    with code.loop(last, first) as task:
+        outer, rest = task % blocks, task // blocks
+        tile, group = rest % packing.tiles, rest // packing.tiles
+        k = tile * width
+        base = source + group * strides.group + k * strides.output
+        base = base + outer * block * strides.channel
+        count = code.smaller(packing.outputs - k, width)
+        to = target + task * size
+        with code.either(strides.output.equals(1) & count.equals(width)) as (near, apart):
+            with near, code.loop(rows) as r, code.loop(columns) as s, code.loop(block) as c:
+                at = base + r * strides.row + s * strides.column + c * strides.channel
+                line = to + ((r * columns + s) * block + c) * width
+                for j in range(0, width, code.lanes):
+                    code.store(code.load(at + j), line + j)
+            with apart, code.either(turned) as (squares, single):
+                with squares:
+                    _turn(code, packing, strides, run, base, count, to, table)
+                with single:
+                    _gather(code, packing, strides, base, count, to)
+
+
+def _tabulate(code: Code, packing: Packing, strides: Strides, run: Run, table: Pointer) -> None:
+    """Note where in a packed block each element of a run belongs."""
+    rows, columns = packing.window
+    with (
+        code.loop(rows // run.rows) as r,
+        code.loop(columns // run.columns) as s,
+        code.loop(packing.block // run.channels) as c,
+    ):
+        at = r * strides.row + s * strides.column + c * strides.channel - run.first
+        place = ((r * columns + s) * packing.block + c) * packing.width
+        code.store_int(place, table + at)
+
+
+def _turn(
+    code: Code,
+    packing: Packing,
+    strides: Strides,
+    run: Run,
+    base: Pointer,
+    count: Int,
+    to: Pointer,
+    table: Pointer,
+) -> None:
+    """Pack a block in squares of (outputs, elements of a run).
+
+    Where a tile has fewer outputs than its width, the last one stands in for those that miss; the
+    last square of a run overlaps the one before.
+    """
+    lanes = code.lanes
+    columns = packing.window[1]
+    with (
+        code.loop(run.rows) as r,
+        code.loop(run.columns) as s,
+        code.loop(run.channels) as c,
+        code.loop(packing.width // lanes) as j,
+    ):
+        start = base + r * strides.row + s * strides.column + c * strides.channel + run.first
+        out = to + ((r * columns + s) * packing.block + c) * packing.width + j * lanes
+        lines = [
+            start + code.smaller(j * lanes + i, count - 1) * strides.output for i in range(lanes)
+        ]
+        with code.loop((run.length + (lanes - 1)) // lanes) as step:
+            at = code.smaller(step * lanes, run.length - lanes)
+            square = [code.load(line + at) for line in lines]
+            for i, vector in enumerate(code.transposed(square)):
+                code.store(vector, out + code.load_int(table + at + i))
+
+
+def _gather(
+    code: Code, packing: Packing, strides: Strides, base: Pointer, count: Int, to: Pointer
+) -> None:
+    """Pack a block element by element; outputs that are not there are zero."""
+    rows, columns = packing.window
+    block, width = packing.block, packing.width
+    with code.loop(rows) as r, code.loop(columns) as s:
+        tap = base + r * strides.row + s * strides.column
+        line = to + (r * columns + s) * block * width
+        with code.loop(count) as k, code.loop(block) as c:
+            at = tap + k * strides.output + c * strides.channel
+            code.store(code.load(at, 1), line + c * width + k)
+        with code.loop(width, count) as k, code.loop(block) as c:
+            code.store(code.fill(0, 1), line + c * width + k)
+
+
+def run_of(
+    block: int, window: tuple[int, int], channel: int, row: int, column: int
+) -> tuple[int, int, int, int, int]:
+    """Find what lies side by side: the numbers of a `Run`, for strides of channels and taps.
+
+    The longest of: all taps of a block of channels, all taps of a channel, a block of channels of
+    a tap; where nothing does, a run of one element.
+    """
+    rows, columns = window
+    axes = {"row": (rows, row), "column": (columns, column), "channel": (block, channel)}
+    for inside in (("row", "column", "channel"), ("row", "column"), ("channel",)):
+        length = 1
+        for size, stride in sorted((axes[name] for name in inside), key=lambda a: abs(a[1])):
+            if size > 1 and abs(stride) != length:
+                break
+            length *= size
+        else:
+            first = sum((n - 1) * s for n, s in (axes[name] for name in inside) if s < 0)
+            walk = (1 if name in inside else axes[name][0] for name in axes)
+            return (length, first, *walk)  # type: ignore[return-value]
+    return 1, 0, rows, columns, block
