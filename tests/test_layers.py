@@ -136,7 +136,7 @@ def test_autocast_gives_torchs_type_and_result(name: str) -> None:
             y.float().square().sum().backward()
         results.append(y)
     assert results[0].dtype == results[1].dtype
-    torch.testing.assert_close(results[0], results[1])
+    torch.testing.assert_close(results[0], results[1], rtol=0.02, atol=0.02)  # each rounds its way
     for mine, its in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert mine.grad is not None
         assert its.grad is not None

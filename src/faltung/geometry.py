@@ -246,8 +246,5 @@ def windows(
     ceil: bool = False,
 ) -> tuple[Window, Window]:
     """Return the windows along height and width; padding is (top, bottom, left, right)."""
-    top, bottom, left, right = padding
-    return (
-        Window(size[0], stride[0], dilation[0], top, bottom, ceil),
-        Window(size[1], stride[1], dilation[1], left, right, ceil),
-    )
+    rows = Window(size[0], stride[0], dilation[0], padding[0], padding[1], ceil)
+    return rows, Window(size[1], stride[1], dilation[1], padding[2], padding[3], ceil)

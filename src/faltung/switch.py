@@ -25,7 +25,6 @@ from faltung.ops import Choice, choose
 
 Ints = list[int]
 Theirs = Callable[..., Any]
-
 PLAIN = (Tensor, torch.nn.Parameter)
 
 

@@ -1,5 +1,6 @@
 """A plan made ready to be called: its kernels loaded, its numbers packed."""
 
+import ctypes
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,22 +21,29 @@ class Call:
         steps: For each step the machine code and its packed numbers.
         workspace: Bytes of workspace to be given.
         threads: Threads that run it.
+        otherwise: What runs instead where a guarded plan finds numbers that it cannot treat.
     """
 
     plan: Plan
     steps: tuple[tuple[Callable[[bytes, int], None], bytes], ...]
     workspace: int
     threads: int
+    otherwise: "Call | None" = None
 
     def __call__(self, first: int, second: int, third: int, output: int, workspace: int) -> None:
         """Run all steps on these addresses (0 where there is none)."""
         block = ADDRESSES(first, second, third, output, workspace)
         for run, numbers in self.steps:
             run(block + numbers, self.threads)
+            if self.otherwise is not None and any(
+                (ctypes.c_int64 * self.threads).from_address(workspace)
+            ):
+                self.otherwise(first, second, third, output, workspace)
+                return
 
 
-def ready(plan: Plan, target: Target) -> Call:
-    """Load (or compile) the kernels of a plan."""
+def ready(plan: Plan, target: Target, otherwise: Plan | None = None) -> Call:
+    """Load (or compile) the kernels of a plan, and of what runs where it cannot."""
     steps = tuple(
         (
             kernel.get(step.spec, target).code.run,
@@ -43,4 +51,6 @@ def ready(plan: Plan, target: Target) -> Call:
         )
         for step in plan.steps
     )
-    return Call(plan, steps, plan.workspace, plan.threads)
+    other = None if otherwise is None else ready(otherwise, target)
+    room = plan.workspace if other is None else max(plan.workspace, other.workspace)
+    return Call(plan, steps, room, plan.threads, other)

@@ -99,6 +99,10 @@ class Condition:
     def __or__(self, other: "Condition") -> "Condition":
         return Condition(self.code, self.code.builder.or_(self.value, other.value))
 
+    def negated(self) -> "Condition":
+        """Return the contrary."""
+        return Condition(self.code, self.code.builder.not_(self.value))
+
     def choose(self, if_true: Index, if_false: Index) -> Int:
         """Return one of two integers."""
         pick = self.code.builder.select
@@ -431,6 +435,19 @@ class Code:
                 now[row], now[row + unit] = self.shuffle(*pair, low), self.shuffle(*pair, high)
             unit *= 2
         return now
+
+    def largest(self, most: Vector, value: Vector) -> Vector:
+        """Return the larger of `most` and the magnitude of a value; of NaN it is not a number."""
+        size = Vector(self, self._intrinsic("llvm.fabs", value))
+        fits = Mask(self, self.builder.fcmp_ordered("<=", size.value, most.value))
+        return fits.choose(most, size)
+
+    def all_below(self, a: Vector, limit: float) -> Condition:
+        """Say whether all elements are below a limit; NaN is not."""
+        count = a.value.type.count
+        below = self.builder.fcmp_ordered("<", a.value, self.fill(limit, count).value)
+        bits = self.builder.bitcast(below, ir.IntType(count))
+        return Condition(self, self.builder.icmp_signed("==", bits, ir.IntType(count)(-1)))
 
     # Elements apart, and whole numbers in vectors
 

@@ -56,6 +56,9 @@ class Plan:
         workspace: Bytes of workspace.
         threads: Threads of the team.
         cost: Expected seconds.
+        guarded: A step may find numbers that it cannot treat; then it leaves a 64-bit flag other
+            than 0 in the workspace, in one of the first `threads` places, and another algorithm
+            has to run instead.
     """
 
     algorithm: str
@@ -64,6 +67,7 @@ class Plan:
     workspace: int
     threads: int
     cost: float = 0.0
+    guarded: bool = False
 
 
 class Algorithm(Protocol):

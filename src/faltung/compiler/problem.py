@@ -46,6 +46,7 @@ class Problem:
         divisor: What means are divided by; 0 for the number of elements.
         count_padding: Means count the padding.
         activation: What follows the bias: "", "relu" or "relu6".
+        precision: What float32 promises, torch's "highest" or "high".
     """
 
     operation: str
@@ -68,6 +69,7 @@ class Problem:
     divisor: int = 0
     count_padding: bool = True
     activation: str = ""
+    precision: str = "highest"
 
     @property
     def macs(self) -> int:

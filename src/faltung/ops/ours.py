@@ -40,6 +40,11 @@ def threads() -> int:
     return machine.team_size(torch.get_num_threads())
 
 
+def precision() -> str:
+    """Return what float32 promises: torch's setting, with "medium" kept as well as "high"."""
+    return "highest" if torch.get_float32_matmul_precision() == "highest" else "high"
+
+
 def usable(*tensors: Tensor | None) -> bool:
     """Say whether kernels can address these tensors: same type, with elements, plain memory."""
     present = [t for t in tensors if t is not None]
@@ -71,12 +76,13 @@ def run(
     )
 
 
-def found(key: tuple[Any, ...], problem: Callable[[], Problem]) -> Call:
+def call_of(key: tuple[Any, ...], problem: Callable[[], Problem]) -> Call:
     """Return the call of a key, planned at its first use."""
     call = _calls.get(key)
     if call is None:
         cpu = target()
-        call = _calls[key] = ready(planner.plan(problem(), cpu, key[0]), cpu)
+        found = planner.explain(problem(), cpu, key[0])
+        call = _calls[key] = ready(found.plan, cpu, found.otherwise)
     return call
 
 
@@ -87,7 +93,8 @@ def conv_key(
     stride, padding, dilation, groups, flip = geometry
     return (
         threads(), direction, first.shape, first.stride(), second.shape, second.stride(),
-        out.shape, out.stride(), first.dtype, bias, *stride, *padding, *dilation, groups, flip,
+        out.shape, out.stride(), first.dtype, bias, 
+        torch.get_float32_matmul_precision(), *stride, *padding, *dilation, groups, flip,
     )  # fmt: skip
 
 
@@ -107,6 +114,7 @@ def conv_problem(
     return Problem(
         "conv", direction, x.shape[0], groups, x.shape[1], y.shape[1], size, result, window,
         tuple(stride), tuple(padding), tuple(dilation), flip, KINDS[first.dtype], strides, bias,
+        precision=precision(),
     )  # fmt: skip
 
 
@@ -116,7 +124,7 @@ def _convolved(
 ) -> Tensor:  # fmt: skip
     has_bias = bias is not None
     key = conv_key(direction, first, second, out, has_bias, geometry)
-    call = found(key, lambda: conv_problem(direction, first, second, out, has_bias, geometry))
+    call = call_of(key, lambda: conv_problem(direction, first, second, out, has_bias, geometry))
     run(call, first, second, bias, out)
     return out
 

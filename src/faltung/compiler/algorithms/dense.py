@@ -24,7 +24,8 @@ SIZES = (
     "source_image", "source_channel", "source_row", "source_column", "source_offset",
     "target_image", "target_channel", "target_row", "target_column", "target_offset",
     "weight_group", "weight_output", "weight_channel", "weight_row", "weight_column",
-    "weight_offset", "run_length", "run_first", "run_rows", "run_columns", "run_channels", "top", "left", "panel_width",
+    "weight_offset", "run_length", "run_first", "run_rows", "run_columns", "run_channels",
+    "top", "left", "panel_width",
     "window_rows", "window_columns", "stride_row", "stride_column", "tap_row", "tap_column",
     "block", "passes", "pass_rows", "segments", "run",
     "rows", "blocks", "chunks", "tiles_in_chunk", "shared", "private",
@@ -133,7 +134,6 @@ def _task(code: Code, spec: Spec, a: Any, task: Int) -> None:
         base, spec.sink, a.target_channel, to_table,
         a.bias + group * a.outputs if spec.bias else None, spec.activation, a.outputs,
     )  # fmt: skip
-    joined = a.target_row.equals(a.columns * a.target_column)
     stop = code.smaller((chunk + 1) * a.tiles_in_chunk, packing.tiles)
     held = (base_of_block, block_step, (row_step, column_step), from_table)
     with code.loop(stop, chunk * a.tiles_in_chunk) as number:
@@ -142,7 +142,7 @@ def _task(code: Code, spec: Spec, a: Any, task: Int) -> None:
 
         def to_staging() -> None:
             _sum(code, spec, a, held, packed, pixels, staged, sink, k)
-            output.write(code, sink, staged, width, k, lines, a.columns, joined)
+            output.write(code, sink, staged, width, k, (lines, a.columns, a.columns), a.target_row)
 
         if spec.sink == "channels" and spec.single:
             with code.either(k + width > a.outputs) as (ragged, whole):

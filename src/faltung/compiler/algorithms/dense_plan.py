@@ -84,12 +84,10 @@ def refuses(problem: Problem, target: Target) -> str | None:
 
 def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     """Return the one plan: blocks chosen by the cost model of `_blocks`."""
-    if problem.direction == "forward":
-        found, empty = [_forward(problem)], False
-        channels, outputs = problem.channels, problem.outputs
-    else:
-        found, empty = _transposed(problem)
-        channels, outputs = problem.outputs, problem.channels
+    found, empty = correlations(problem)
+    channels, outputs = problem.channels, problem.outputs
+    if problem.direction == "input":
+        channels, outputs = outputs, channels
     channels, outputs = channels // problem.groups, outputs // problem.groups
     team = threads if problem.macs > SERIAL else 1
     steps: list[Step] = []
@@ -106,6 +104,11 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
         workspace, cycles = max(workspace, room), cycles + cost
     said = f"{len(found)} correlations: " * (len(found) > 1) + "; ".join(dict.fromkeys(words))
     return [Plan(NAME, said, tuple(steps), workspace, team, cycles / 3.2e9)]
+
+
+def correlations(problem: Problem) -> tuple[list[Correlation], bool]:
+    """Return what makes an output or input gradient, and whether elements are left untouched."""
+    return ([_forward(problem)], False) if problem.direction == "forward" else _transposed(problem)
 
 
 def _forward(problem: Problem) -> Correlation:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from faltung.compiler.emit import Code, Condition, Index, Int, Pointer, Vector
+from faltung.compiler.emit import Code, Index, Int, Pointer, Vector
 
 ACTIVATIONS = ("", "relu", "relu6")
 
@@ -65,39 +65,38 @@ def write(
     staged: Pointer,
     width: int,
     k: Int,
-    lines: Int,
-    columns: Int,
-    joined: Condition,
+    area: tuple[Int, Int, Int],
+    row: Int,
 ) -> None:
     """Write staged sums [pixel][width] of the channels k … k + width - 1 that exist.
 
     Args:
         code: The function being written.
-        sink: Where they go.
+        sink: Where they go; its table has the pixels line by line.
         staged: The sums.
         width: Channels of a pixel in `staged`.
         k: The first channel.
-        lines: Rows of pixels.
-        columns: Pixels in a row.
-        joined: The rows follow each other without a gap, so that they are one long row.
+        area: Lines of pixels, pixels of a line, and pixels from one line to the next in `staged`.
+        row: Elements from one line to the next in the tensor.
     """
-    if sink.layout == "channels":
-        _write_channels(code, sink, staged, width, k, lines * columns)
-    elif sink.layout == "rows":
-        count = joined.choose(1, lines)
+    lines, columns, pitch = area
+    if sink.layout == "rows":
+        # Lines that follow each other without a gap are one long line.
+        joined = row.equals(columns) & pitch.equals(columns)
         length = joined.choose(lines * columns, columns)
-        with code.loop(count) as line:
-            first = staged + line * length * width
-            at = sink.base + code.load_int(sink.offsets + line * length)
-            with code.either(length >= code.lanes) as (then, otherwise):
-                with then:
+        with code.loop(joined.choose(1, lines)) as line:
+            first = staged + line * pitch * width
+            at = sink.base + code.load_int(sink.offsets + line * columns)
+            with code.either(length >= code.lanes) as (squares, single):
+                with squares:
                     _write_rows(code, sink, first, at, width, k, length)
-                with otherwise, code.loop(length) as pixel:
-                    _write_any(code, sink, first + pixel * width, at + pixel, width, k)
-    else:
-        with code.loop(lines * columns) as pixel:
-            at = sink.base + code.load_int(sink.offsets + pixel)
-            _write_any(code, sink, staged + pixel * width, at, width, k)
+                with single, code.loop(length) as x:
+                    _write_any(code, sink, first + x * width, at + x, width, k)
+        return
+    one = _write_channels if sink.layout == "channels" else _write_any
+    with code.loop(lines) as line, code.loop(columns) as x:
+        at = sink.base + code.load_int(sink.offsets + line * columns + x)
+        one(code, sink, staged + (line * pitch + x) * width, at, width, k)
 
 
 def _count(code: Code, sink: Sink, width: int, k: Int) -> Index:
@@ -105,20 +104,15 @@ def _count(code: Code, sink: Sink, width: int, k: Int) -> Index:
     return code.smaller(sink.channels - k, width)
 
 
-def _write_channels(
-    code: Code, sink: Sink, staged: Pointer, width: int, k: Int, pixels: Int
-) -> None:
+def _write_channels(code: Code, sink: Sink, line: Pointer, at: Pointer, width: int, k: Int) -> None:
     lanes = code.lanes
     count = _count(code, sink, width, k)
     whole = count // lanes
-    with code.loop(pixels) as pixel:
-        at = sink.base + code.load_int(sink.offsets + pixel) + k
-        line = staged + pixel * width
-        with code.loop(whole) as j:
-            value = finished(code, sink, code.load(line + j * lanes), k + j * lanes, lanes)
-            code.store(value, at + j * lanes)
-        with code.loop(count, whole * lanes) as c:
-            code.store(finished(code, sink, code.load(line + c, 1), k + c, 1), at + c)
+    with code.loop(whole) as j:
+        value = finished(code, sink, code.load(line + j * lanes), k + j * lanes, lanes)
+        code.store(value, at + k + j * lanes)
+    with code.loop(count, whole * lanes) as c:
+        code.store(finished(code, sink, code.load(line + c, 1), k + c, 1), at + k + c)
 
 
 def _write_any(code: Code, sink: Sink, line: Pointer, at: Pointer, width: int, k: Int) -> None:

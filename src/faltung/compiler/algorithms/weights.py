@@ -93,29 +93,58 @@ def pack(
     block, width = packing.block, packing.width
     blocks = packing.channels // block
     size = block * rows * columns * width
-    turned = run.length >= code.lanes
-    with code.when(turned):
+    with code.when(run.length >= code.lanes):
         _tabulate(code, packing, strides, run, table)
     first, last = code.share(groups * (packing.tiles * blocks))
     with code.loop(last, first) as task:
         outer, rest = task % blocks, task // blocks
         tile, group = rest % packing.tiles, rest // packing.tiles
-        k = tile * width
-        base = source + group * strides.group + k * strides.output
-        base = base + outer * block * strides.channel
-        count = code.smaller(packing.outputs - k, width)
-        to = target + task * size
-        with code.either(strides.output.equals(1) & count.equals(width)) as (near, apart):
-            with near, code.loop(rows) as r, code.loop(columns) as s, code.loop(block) as c:
-                at = base + r * strides.row + s * strides.column + c * strides.channel
-                line = to + ((r * columns + s) * block + c) * width
-                for j in range(0, width, code.lanes):
-                    code.store(code.load(at + j), line + j)
-            with apart, code.either(turned) as (squares, single):
-                with squares:
-                    _turn(code, packing, strides, run, base, count, to, table)
-                with single:
-                    _gather(code, packing, strides, base, count, to)
+        base = source + group * strides.group + outer * block * strides.channel
+        _pack_block(code, packing, base, strides, run, tile, target + task * size, table)
+
+
+def pack_tile(
+    code: Code,
+    packing: Packing,
+    source: Pointer,
+    strides: Strides,
+    run: Run,
+    tile: Int,
+    target: Pointer,
+    table: Pointer,
+) -> None:
+    """Pack one tile of outputs; its block holds all channels."""
+    with code.when(run.length >= code.lanes):
+        _tabulate(code, packing, strides, run, table)
+    _pack_block(code, packing, source, strides, run, tile, target, table)
+
+
+def _pack_block(
+    code: Code,
+    packing: Packing,
+    source: Pointer,
+    strides: Strides,
+    run: Run,
+    tile: Int,
+    to: Pointer,
+    table: Pointer,
+) -> None:
+    """Pack one block of channels of one tile of outputs."""
+    rows, columns = packing.window
+    width = packing.width
+    base = source + tile * width * strides.output
+    count = code.smaller(packing.outputs - tile * width, width)
+    with code.either(strides.output.equals(1) & count.equals(width)) as (near, apart):
+        with near, code.loop(rows) as r, code.loop(columns) as s, code.loop(packing.block) as c:
+            at = base + r * strides.row + s * strides.column + c * strides.channel
+            line = to + ((r * columns + s) * packing.block + c) * width
+            for j in range(0, width, code.lanes):
+                code.store(code.load(at + j), line + j)
+        with apart, code.either(run.length >= code.lanes) as (squares, single):
+            with squares:
+                _turn(code, packing, strides, run, base, count, to, table)
+            with single:
+                _gather(code, packing, strides, base, count, to)
 
 
 def _tabulate(code: Code, packing: Packing, strides: Strides, run: Run, table: Pointer) -> None:
