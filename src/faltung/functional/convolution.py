@@ -20,6 +20,7 @@ from faltung.functional.arguments import (
     whole,
 )
 from faltung.geometry import Window, pads
+from faltung.ops import quick
 
 COMPLEX = (torch.complex64, torch.complex128)
 CONVERT = "convert it with input.float()"
@@ -60,6 +61,11 @@ def conv2d(
 
     Source: `torch.nn.functional.conv2d`, which computes the same where it takes the arguments.
     """
+    written = (stride, padding, dilation, groups, flip)
+    if not torch.compiler.is_compiling():
+        done = quick.conv2d(input, weight, bias, written)
+        if done is not None:
+            return done
     x = checks.image("conv2d", input)
     checks.weight("conv2d", weight, "(K, C / groups, R, S)")
     checks.alike(x, weight=weight, bias=bias)
@@ -73,7 +79,9 @@ def conv2d(
     windows = sliding(
         x.shape[2:], weight.shape[2:], strides, padding_form(padding), dilations, mirrored=flip
     )
-    y = ops.conv2d(x, weight, bias, strides, flat(windows), dilations, groups, flip)
+    resolved = (strides, flat(windows), dilations, groups, flip)
+    y = ops.conv2d(x, weight, bias, *resolved)
+    quick.remember(input, weight, bias, written, resolved, y)
     return checks.unbatched(y, input)
 
 

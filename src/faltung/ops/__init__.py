@@ -7,7 +7,7 @@ made of these operators again, so that it can be differentiated as often as want
 Arguments are taken as correct: callers check them (`faltung.functional`).
 """
 
-from faltung.ops import ours
+from faltung.ops import ours, quick
 from faltung.ops.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
 from faltung.ops.local import local2d
 from faltung.ops.pooling import avg_pool2d, max_pool2d, min_pool2d
@@ -24,4 +24,5 @@ __all__ = [
     "max_pool2d",
     "min_pool2d",
     "ours",
+    "quick",
 ]

@@ -122,11 +122,16 @@ def _convolved(
     direction: str, first: Tensor, second: Tensor, bias: Tensor | None, out: Tensor,
     geometry: Geometry,
 ) -> Tensor:  # fmt: skip
-    has_bias = bias is not None
-    key = conv_key(direction, first, second, out, has_bias, geometry)
-    call = call_of(key, lambda: conv_problem(direction, first, second, out, has_bias, geometry))
-    run(call, first, second, bias, out)
+    run(planned(direction, first, second, out, bias is not None, geometry), first, second, bias, out)
     return out
+
+
+def planned(
+    direction: str, first: Tensor, second: Tensor, out: Tensor, bias: bool, geometry: Sequence[Any]
+) -> Call:
+    """Return the call that computes a convolution in a direction."""
+    key = conv_key(direction, first, second, out, bias, geometry)
+    return call_of(key, lambda: conv_problem(direction, first, second, out, bias, geometry))
 
 
 def conv2d(

@@ -50,6 +50,11 @@ def set_ours(operation: str, implementation: Implementation | None) -> None:
         _ours[operation] = implementation
 
 
+def implementation(operation: str) -> Implementation | None:
+    """Return the kernel of ours that is registered for an operation, or None."""
+    return _ours.get(operation)
+
+
 def choose(operation: str, tensor: torch.Tensor) -> Choice:
     """Choose the implementation of an operation for one call.
 

@@ -97,7 +97,7 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
         steps.append(_filling(problem))
     for correlation in found:
         step, room, cost, word = _step(
-            problem, _simplified(correlation), channels, outputs, target, team
+            problem, simplified(correlation), channels, outputs, target, team
         )
         steps.append(step)
         words.append(word)
@@ -211,7 +211,7 @@ def _filling(problem: Problem) -> Step:
     return Step(spec, (problem.images, problem.channels, *problem.size, *strides))
 
 
-def _simplified(given: Correlation) -> Correlation:
+def simplified(given: Correlation) -> Correlation:
     """Drop rows and columns that a window of one tap steps over; see 1x1 images as long lines."""
     now = given
     for axis in (0, 1):

@@ -11,18 +11,20 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from faltung.compiler.algorithms import panel, tile
+from faltung.compiler.algorithms import panel, tile, weight_sums
 from faltung.compiler.emit import Code, Index, Int, Pointer, Program
 from faltung.compiler.plan import POINTERS
 from faltung.compiler.target import Target
 
 SIZES = (
-    "images", "groups", "channels", "outputs", "height", "width", "lines", "columns",
-    "x_image", "x_channel", "x_row", "x_column",
+    "images", "groups", "channels", "slice", "slices", "outputs", "height", "width", "lines", "columns",
+    "x_image", "x_channel", "x_row", "x_column", "x_offset",
     "dy_image", "dy_channel", "dy_row", "dy_column",
     "dw_output", "dw_channel", "dw_row", "dw_column", "dw_offset",
+    "run_length", "run_first", "run_rows", "run_columns", "run_channels",
+    "place_row", "place_column",
     "top", "left", "panel_width",
-    "window_rows", "segments", "run", "padded", "sums", "tiles",
+    "window_rows", "window_columns", "segments", "run", "padded", "slice_sums", "sums", "tiles",
     "stride_row", "stride_column", "tap_row", "tap_column",
     "rows", "blocks", "parts", "chunks", "tiles_in_chunk", "shared", "private",
 )  # fmt: skip
@@ -51,19 +53,21 @@ class Spec:
         program = Program(target)
         with program.region("sum") as code:
             a = _arguments(code, self)
-            first, last = code.share(a.parts * a.groups * a.chunks)
+            first, last = code.share(a.parts * a.groups * a.slices * a.chunks)
             with code.loop(last, first) as task:
                 _task(code, self, a, task)
         with program.region("gather") as code:
             a = _arguments(code, self)
-            lines = a.tiles * a.window_rows * a.segments * a.run
-            first, last = code.share(a.groups * lines)
-            with code.loop(last, first) as line:
-                _gather(code, self, a, line)
+            table = (a.workspace + a.shared + code.thread * a.private).cast("i64")
+            with code.when(a.run_length >= code.lanes):
+                weight_sums.tabulate(code, a, self.tile[1] * code.lanes, table)
+            first, last = code.share(a.groups * a.tiles * a.slices)
+            with code.loop(last, first) as task:
+                weight_sums.gather(code, a, self.tile[1] * code.lanes, task, table)
             if self.bias:
                 first, last = code.share(a.groups * a.tiles)
                 with code.loop(last, first) as number:
-                    _gather_bias(code, self, a, number)
+                    weight_sums.gather_bias(code, a, self.tile[1] * code.lanes, number)
         return program
 
 
@@ -81,15 +85,21 @@ def _arguments(code: Code, spec: Spec) -> Any:
 
 
 def _task(code: Code, spec: Spec, a: Any, task: Int) -> None:
-    """Sum one part of the pixels for one chunk of tiles of outputs."""
+    """Sum one part of the pixels for one slice of channels and one chunk of tiles of outputs."""
     width = spec.tile[1] * code.lanes
     size, tiles = a.sums, a.tiles
     chunk, rest = task % a.chunks, task // a.chunks
+    number, rest = rest % a.slices, rest // a.slices
     group, part = rest % a.groups, rest // a.groups
     first_tile = chunk * a.tiles_in_chunk
     count = code.smaller(tiles - first_tile, a.tiles_in_chunk)
     sums = a.workspace + ((part * a.groups + group) * tiles + first_tile) * size
-    panel.zeros(code, sums, count * size)
+    with code.loop(count) as tile_number:
+        own = sums + tile_number * size
+        panel.zeros(code, own + number * a.slice_sums, a.slice_sums)
+        if spec.bias:
+            with code.when(number.equals(0)):
+                panel.zeros(code, own + a.slices * a.slice_sums, code.constant(width))
 
     mine = a.workspace + a.shared + code.thread * a.private
     pixels = a.rows * a.columns
@@ -100,10 +110,11 @@ def _task(code: Code, spec: Spec, a: Any, task: Int) -> None:
         image, block = unit // a.blocks, unit % a.blocks
         line = block * a.rows
         lines = code.smaller(a.lines - line, a.rows)
-        base = a.x + image * a.x_image + group * a.channels * a.x_channel
+        base = a.x + a.x_offset + image * a.x_image
+        base = base + (group * a.channels + number * a.slice) * a.x_channel
         strides = (a.x_channel, a.x_row, a.x_column)
         source = panel.Source(base, spec.x, strides, (a.height, a.width))
-        made = panel.Panel(x_panel, a.channels, a.channels, code.constant(0), a.panel_width)
+        made = panel.Panel(x_panel, a.slice, a.slice, code.constant(0), a.panel_width)
         top = a.top - line * a.stride_row
         panel.fill(code, source, made, top, a.left, (lines - 1) * a.stride_row + reach)
 
@@ -115,9 +126,13 @@ def _task(code: Code, spec: Spec, a: Any, task: Int) -> None:
         made = panel.Panel(dy_panel, code.constant(width), total, pixels * width, a.columns)
         panel.fill(code, source, made, 0, 0, lines, ragged=True)
 
-        with code.loop(count) as number:
-            gradient = dy_panel + number * (pixels * width)
-            _products(code, spec, a, x_panel, gradient, sums + number * size, lines)
+        with code.loop(count) as tile_number:
+            gradient = dy_panel + tile_number * (pixels * width)
+            own = sums + tile_number * size
+            _products(code, spec, a, x_panel, gradient, own + number * a.slice_sums, lines)
+            if spec.bias:
+                with code.when(number.equals(0)):
+                    _add_bias(code, spec, a, gradient, own + a.slices * a.slice_sums, lines)
 
 
 def _products(
@@ -126,17 +141,17 @@ def _products(
     """Add the products of one block and one tile of outputs."""
     rows, vectors = spec.tile
     width = vectors * code.lanes
-    step = a.stride_column * a.channels
+    step = a.stride_column * a.slice
     with (
         code.loop(a.window_rows) as r,
         code.loop(a.segments) as s,
         code.loop(a.padded, 0, rows) as place,
     ):
         tap = r * a.tap_row * a.panel_width + s * a.tap_column
-        origin = x + tap * a.channels + place
+        origin = x + tap * a.slice + place
         held = tile.sums(code, rows, vectors)
         with code.loop(lines) as line:
-            start = origin + line * a.stride_row * a.panel_width * a.channels
+            start = origin + line * a.stride_row * a.panel_width * a.slice
             gradient = dy + line * a.columns * width
             _pixels(code, held, start, gradient, a.columns, step)
         at = sums + ((r * a.segments + s) * a.padded + place) * width
@@ -144,14 +159,18 @@ def _products(
             for j, slot in enumerate(row):
                 to = at + i * width + j * code.lanes
                 code.store(code.load(to) + slot.get(), to)
-    if spec.bias:
-        held = tile.sums(code, 1, vectors)
-        with code.loop(lines * a.columns) as pixel:
-            for j, slot in enumerate(held[0]):
-                slot.set(slot.get() + code.load(dy + pixel * width + j * code.lanes))
-        at = sums + a.window_rows * a.segments * a.padded * width
-        for j, slot in enumerate(held[0]):
-            code.store(code.load(at + j * code.lanes) + slot.get(), at + j * code.lanes)
+
+
+def _add_bias(code: Code, spec: Spec, a: Any, dy: Pointer, sums: Pointer, lines: Int) -> None:
+    """Add the gradient itself: the products with an input of ones."""
+    width = spec.tile[1] * code.lanes
+    held = tile.sums(code, 1, spec.tile[1])[0]
+    with code.loop(lines * a.columns) as pixel:
+        for j, slot in enumerate(held):
+            slot.set(slot.get() + code.load(dy + pixel * width + j * code.lanes))
+    for j, slot in enumerate(held):
+        at = sums + j * code.lanes
+        code.store(code.load(at) + slot.get(), at)
 
 
 def _pixels(
@@ -173,39 +192,3 @@ def _pixels(
         once(t + 1)
     with code.loop(columns, pairs) as t:
         once(t)
-
-
-def _total(code: Code, a: Any, at: Pointer, apart: Index, lanes: int) -> Any:
-    """Return the sum of all parts, in their order."""
-    held = code.variable(code.load(at, lanes))
-    with code.loop(a.parts, 1) as part:
-        held.set(held.get() + code.load(at + part * apart, lanes))
-    return held.get()
-
-
-def _gather(code: Code, spec: Spec, a: Any, line: Int) -> None:
-    """Write the weights of one place of one tile of outputs."""
-    width = spec.tile[1] * code.lanes
-    size, tiles = a.sums, a.tiles
-    place, rest = line % a.run, line // a.run
-    s, rest = rest % a.segments, rest // a.segments
-    r, rest = rest % a.window_rows, rest // a.window_rows
-    number, group = rest % tiles, rest // tiles
-    at = a.workspace + (group * tiles + number) * size
-    at = at + ((r * a.segments + s) * a.padded + place) * width
-    column, channel = place // a.channels + s, place % a.channels
-    to = a.dw + a.dw_offset + (group * a.outputs + number * width) * a.dw_output
-    to = to + channel * a.dw_channel + r * a.dw_row + column * a.dw_column
-    with code.loop(code.smaller(a.outputs - number * width, width)) as k:
-        value = _total(code, a, at + k, a.groups * (tiles * size), 1)
-        code.store(value, to + k * a.dw_output)
-
-
-def _gather_bias(code: Code, spec: Spec, a: Any, number: Int) -> None:
-    width = spec.tile[1] * code.lanes
-    size, tiles = a.sums, a.tiles
-    group, inner = number // tiles, number % tiles
-    at = a.workspace + number * size + a.window_rows * a.segments * a.padded * width
-    to = a.db + group * a.outputs + inner * width
-    with code.loop(code.smaller(a.outputs - inner * width, width)) as k:
-        code.store(_total(code, a, at + k, a.groups * (tiles * size), 1), to + k)

@@ -1,9 +1,16 @@
 """Gradient of dense weights: which problems, in which blocks and parts."""
 
-import math
+from dataclasses import dataclass
 
-from faltung.compiler.algorithms.dense_plan import PACKED, SERIAL, turned
+from faltung.compiler.algorithms.dense_plan import (
+    PACKED,
+    SERIAL,
+    Correlation,
+    simplified,
+    turned,
+)
 from faltung.compiler.algorithms.dense_weight import Spec
+from faltung.compiler.algorithms.weights import run_of
 from faltung.compiler.plan import Plan, Step
 from faltung.compiler.problem import Problem, layout
 from faltung.compiler.target import Target
@@ -11,6 +18,7 @@ from faltung.compiler.target import Target
 NAME = "dense weight gradient"
 SUMS = 2**20  # bytes that all parts of the sums may take together, where one part is less
 PARTS = 8
+LEAST = 64  # channels of a slice, where there are as many
 
 
 def refuses(problem: Problem, target: Target) -> str | None:
@@ -22,58 +30,118 @@ def refuses(problem: Problem, target: Target) -> str | None:
 
 def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     """Return the one plan."""
+    job = _correlation(problem)
     channels, outputs = (n // problem.groups for n in (problem.channels, problem.outputs))
-    run = channels * (problem.window[1] if problem.dilation[1] == 1 else 1)
+    tile_columns = job.window[1] if job.dilation[1] == 1 else 1
     spec = Spec(
-        layout(problem.strides[0]), layout(problem.strides[1]), problem.kind, problem.bias,
-        _tile(target, run, -(-outputs // target.lanes)),
+        layout(job.source[:4]), layout(job.target[:4]), problem.kind, problem.bias,
+        _tile(target, channels * tile_columns, -(-outputs // target.lanes)),
     )  # fmt: skip
     team, lanes = threads if problem.macs > SERIAL else 1, target.lanes
-    lines, columns = problem.result
-    reach = [d * (r - 1) + 1 for d, r in zip(problem.dilation, problem.window, strict=True)]
-    width = (columns - 1) * problem.stride[1] + reach[1]
     height, tile_width = spec.tile[0], spec.tile[1] * lanes
-    segments = 1 if problem.dilation[1] == 1 else problem.window[1]
+    cut = _cut(job, channels, tile_width, target)
+    run, segments = cut.slice * tile_columns, job.window[1] // tile_columns
     padded = -(-run // height) * height
-    tiles = -(-outputs // tile_width)
-    places = problem.window[0] * segments * padded
-    size = (places + problem.bias) * tile_width
+    tiles, slices = -(-outputs // tile_width), channels // cut.slice
+    slice_sums = job.window[0] * segments * padded * tile_width
+    size = slices * slice_sums + problem.bias * tile_width
     sums = problem.groups * tiles * size
 
-    rows = _rows(problem, channels, tile_width, width, reach[0], target)
-    blocks = -(-lines // rows)
+    blocks = -(-job.result[0] // cut.rows)
     units = problem.images * blocks
     parts = max(1, min(PARTS, units, SUMS // (4 * sums)))
-    wanted = min(tiles, -(-team // (parts * problem.groups)))
-    if wanted > 1 or (parts * problem.groups) % team:
-        wanted = min(tiles, max(wanted, team))
-    in_chunk = -(-tiles // wanted)
+    others = parts * problem.groups * slices
+    chunks = 1 if others % team == 0 or others >= 4 * team else min(tiles, team)
+    in_chunk = -(-tiles // chunks)
     chunks = -(-tiles // in_chunk)
-    pixels = rows * columns
-    panel = ((rows - 1) * problem.stride[0] + reach[0]) * width * channels
-    private = -(-(pixels * tile_width * in_chunk + panel + 16) // 16) * 16
+    run_of_dw = run_of(cut.slice, job.window, *job.weights[2:5])
+    if run_of_dw[0] < lanes:
+        run_of_dw = (1, 0, *job.window, cut.slice)
+    room = max(cut.pixels * tile_width * in_chunk + cut.panel + 16, 2 * run_of_dw[0])
+    private = -(-room // 16) * 16
+    place_column = cut.slice if segments == 1 else padded
     shared = -(-parts * sums // 16) * 16
-
-    k, c, r, s = problem.strides[2]
-    offset, r, s = turned(problem, r, s)
-    top, _, left, _ = problem.padding
     numbers = (
-        problem.images, problem.groups, channels, outputs, *problem.size, lines, columns,
-        *problem.strides[0], *problem.strides[1], k, c, r, s, offset, top, left, width,
-        problem.window[0], segments, run, padded, size, tiles, *problem.stride, *problem.dilation,
-        rows, blocks, parts, chunks, in_chunk, shared, private,
+        problem.images, problem.groups, channels, cut.slice, slices, outputs, *job.size,
+        *job.result, *job.source, *job.target[:4], *job.weights[1:], *run_of_dw,
+        segments * padded, place_column, -job.origin[0], -job.origin[1], cut.width, *job.window,
+        segments, run, padded, slice_sums, size, tiles,
+        *job.stride, *job.dilation, cut.rows, blocks, parts, chunks, in_chunk, shared, private,
     )  # fmt: skip
-    tasks = parts * problem.groups * chunks
-    products = pixels * places * in_chunk * spec.tile[1] / 2
-    packing = panel * PACKED[spec.x] + pixels * in_chunk * tile_width * PACKED[spec.dy]
-    turns = -(-tasks // team) * -(-units // parts)
+    turns = -(-others * chunks // team) * -(-units // parts)
+    products = cut.pixels * slice_sums / tile_width * in_chunk * spec.tile[1] / 2
+    packing = cut.panel * PACKED[spec.x] + cut.pixels * in_chunk * tile_width * PACKED[spec.dy]
     seconds = (turns * (products + packing) + 2 * parts * sums / team) / 3.2e9
     words = (
-        f"{spec.tile[0]} places x {tile_width} channels in registers, {rows} rows a block, "
-        f"{parts} parts, {chunks} chunks of channels"
+        f"{height} places x {tile_width} channels in registers, {cut.rows} rows of {cut.slice} "
+        f"channels a block, {parts} parts, {chunks} chunks of channels"
     )
     workspace = 4 * (shared + team * private)
     return [Plan(NAME, words, (Step(spec, numbers),), workspace, team, seconds)]
+
+
+def _correlation(problem: Problem) -> Correlation:
+    """Return the correlation whose weights are asked for."""
+    k, c, r, s = problem.strides[2]
+    offset, r, s = turned(problem, r, s)
+    top, _, left, _ = problem.padding
+    return simplified(
+        Correlation(
+            problem.window,
+            problem.stride,
+            problem.dilation,
+            problem.size,
+            problem.result,
+            (-top, -left),
+            (*problem.strides[0], 0),
+            (*problem.strides[1], 0),
+            (0, k, c, r, s, offset),
+        )  # fmt: skip
+    )
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The block of input that is summed over at once.
+
+    Attributes:
+        rows: Rows of outputs.
+        slice: Channels.
+        width: Columns of the panel.
+        pixels: Outputs of a block.
+        panel: Elements of the panel.
+    """
+
+    rows: int
+    slice: int
+    width: int
+    pixels: int
+    panel: int
+
+
+def _cut(job: Correlation, channels: int, tile_width: int, target: Target) -> Cut:
+    """Cut so that the panel stays in the second cache and a gradient tile in the first.
+
+    Few rows mean that sums go to memory often, few channels that the gradient is packed often.
+    """
+    lines, columns = job.result
+    reach = [d * (r - 1) + 1 for d, r in zip(job.dilation, job.window, strict=True)]
+    width = (columns - 1) * job.stride[1] + reach[1]
+    most = max(1, min(lines, int(target.l1 * 0.75) // (4 * columns * tile_width)))
+    rows = -(-lines // -(-lines // most))
+    line = width * ((rows - 1) * job.stride[0] + reach[0])
+    fitting = [
+        d
+        for d in range(1, channels + 1)
+        if channels % d == 0 and d * line * 4 <= target.l2 / 2 and (d >= LEAST or d == channels)
+    ]
+    slice_ = max(
+        fitting,
+        default=min(
+            d for d in range(1, channels + 1) if channels % d == 0 and d >= min(LEAST, channels)
+        ),
+    )
+    return Cut(rows, slice_, width, rows * columns, line * slice_)
 
 
 def _tile(target: Target, run: int, vectors: int) -> tuple[int, int]:
@@ -87,22 +155,7 @@ def _tile(target: Target, run: int, vectors: int) -> tuple[int, int]:
 
     def work(height: int) -> float:
         # A step loads its vectors and its elements; two fma and two to three loads go at a time.
-        step = max(height * wide / 2, (height / 3 + wide / 2), 4.0 if height * wide < 8 else 0)
-        return -(-run // height) * step
+        step = max(height * wide / 2, height / 3 + wide / 2)
+        return -(-run // height) * (step if height * wide > 8 else max(step, 4.5))
 
     return min(heights, key=work), wide
-
-
-def _rows(
-    problem: Problem, channels: int, tile_width: int, width: int, reach: int, target: Target
-) -> int:
-    """Return the rows of a block: as many as keep its panels in the second cache."""
-    lines, columns = problem.result
-    best = 1
-    for rows in range(1, lines + 1):
-        panel = ((rows - 1) * problem.stride[0] + reach) * width * channels
-        pixels = rows * columns
-        if rows > 1 and (4 * panel > target.l2 / 2 or 4 * pixels * tile_width > target.l1 * 0.75):
-            break
-        best = rows
-    return math.ceil(lines / math.ceil(lines / best))
