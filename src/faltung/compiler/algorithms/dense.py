@@ -45,6 +45,8 @@ class Spec:
         direct: The input needs no padding and its channels lie side by side: no panel is made.
         single: One pass makes the whole sum.
         tile: Rows and vectors of the register tile.
+        woven: Channels of the small groups that share a vector, or 0; then a "group" of the
+            numbers is a vector of channels, and input and output have the same channels.
         taps: Rows of taps, segments and steps of a pass, where they are few enough to be unrolled.
     """
 
@@ -56,6 +58,7 @@ class Spec:
     direct: bool
     single: bool
     tile: tuple[int, int]
+    woven: int
     taps: tuple[int, int, int] | None
 
     def emit(self, target: Target) -> Program:
@@ -74,7 +77,10 @@ def _emit(spec: Spec, target: Target) -> Program:
         run = weights.Run(a.run_length, a.run_first, a.run_rows, a.run_columns, a.run_channels)
         table = (a.workspace + a.shared + code.thread * a.private).cast("i64")
         packing = _packing(code, spec, a)
-        weights.pack(code, packing, a.groups, origin, strides, run, a.workspace, table)
+        if spec.woven:
+            weights.pack_woven(code, packing, a.groups, spec.woven, origin, strides, a.workspace)
+        else:
+            weights.pack(code, packing, a.groups, origin, strides, run, a.workspace, table)
     with program.region("dense") as code:
         a = arguments(code, spec)
         first, last = code.share(a.images * a.groups * a.blocks * a.chunks)
@@ -97,6 +103,9 @@ def arguments(code: Code, spec: Spec) -> Any:
 
 def _packing(code: Code, spec: Spec, a: Any) -> weights.Packing:
     window = (a.window_rows, a.window_columns)
+    if spec.woven:
+        each = code.constant(spec.woven)
+        return weights.Packing(code.constant(code.lanes), each, window, each, code.lanes)
     return weights.Packing(a.outputs, a.channels, window, a.block, spec.tile[1] * code.lanes)
 
 
@@ -263,6 +272,10 @@ def _taps(
     def segment(r: Index, s: Index) -> None:
         way = r * (steps[0] * a.tap_row) + s * (steps[1] * a.tap_column)
         elements = [start + way for start in starts]
+        if spec.woven:
+            at = line + (r * segments + s) * (spec.woven * width)
+            tile.accumulate_woven(code, sums, elements, at, spec.woven)
+            return
         tile.accumulate(code, sums, elements, line + (r * segments + s) * (run * width), run)
 
     if spec.taps and rows * segments * run * len(starts) <= tile.FULL_UNROLL:

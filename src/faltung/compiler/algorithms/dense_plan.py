@@ -261,31 +261,44 @@ def _step(
     inside = min(job.origin) >= 0 and all(at < n for at, n in zip(last, job.size, strict=True))
     source, sink = (_layout(strides) for strides in (job.source, job.target))
     direct = inside and source == "channels"
+    woven = woven_channels(problem, channels, outputs, target)
+    groups = problem.groups
+    if woven:
+        groups, channels, outputs = groups * woven // target.lanes, target.lanes, target.lanes
     shape = tile.shape(target, -(-outputs // target.lanes))
-    cut = _cut(job, channels, direct)
+    cut = _cut(job, channels, direct or woven > 0, whole=woven > 0)
     spec = dense.Spec(
         source, sink, problem.kind, problem.bias, problem.activation, direct, cut.passes == 1,
-        shape, cut.taps if cut.run <= UNROLLED else None,
+        shape, woven, cut.taps if cut.run <= UNROLLED else None,
     )  # fmt: skip
-    packing = Packing(outputs, channels, job.window, cut.block, shape[1] * target.lanes)
+    packing = Packing(
+        outputs, woven or channels, job.window, woven or cut.block, shape[1] * target.lanes
+    )
     width = last[1] - job.origin[1] + 1
-    rows, chunks, cost = _blocks(problem, job, spec, packing, cut, width, target, team)
-    shared = _rounded(problem.groups * packing.group)
+    rows, chunks, cost = _blocks(problem, job, spec, packing, channels, cut, width, target, team)
+    shared = _rounded(groups * packing.group)
     run = run_of(cut.block, job.window, *job.weights[2:5])
-    private = _rounded(max(_private(spec, job, rows, width, packing), 2 * run[0]))
+    private = _rounded(max(_private(spec, job, rows, width, packing, channels), 2 * run[0]))
     in_chunk = -(-packing.tiles // chunks)
     numbers = (
-        problem.images, problem.groups, channels, outputs, *job.size, *job.result, *job.source,
+        problem.images, groups, channels, outputs, *job.size, *job.result, *job.source,
         *job.target, *job.weights, *run, -job.origin[0], -job.origin[1], width,
         *job.window, *job.stride, *job.dilation, cut.block, cut.passes, *cut.taps,
         rows, -(-job.result[0] // rows), -(-packing.tiles // in_chunk), in_chunk, shared, private,
     )  # fmt: skip
     way = "reads the tensor" if direct else f"panels of {channels} channels"
+    way += f", {target.lanes // woven} groups share a vector" if woven else ""
     words = (
         f"{shape[0]} pixels x {packing.width} channels in registers, {rows} rows a task, {way}, "
         f"{cut.passes} passes of {math.prod(cut.taps)} products"
     )
     return Step(spec, numbers), 4 * (shared + team * private), cost, words
+
+
+def woven_channels(problem: Problem, channels: int, outputs: int, target: Target) -> int:
+    """Return the channels of a group where several whole groups fill a vector, else 0."""
+    fits = channels == outputs and 1 < channels < target.lanes and target.lanes % channels == 0
+    return channels if fits and problem.channels % target.lanes == 0 else 0
 
 
 @dataclass(frozen=True)
@@ -308,9 +321,11 @@ class Cut:
         return self.taps[2]
 
 
-def _cut(job: Correlation, channels: int, direct: bool) -> Cut:
-    """Cut a sum so that the weights of a pass fit the first cache."""
+def _cut(job: Correlation, channels: int, apart: bool, whole: bool = False) -> Cut:
+    """Cut a sum so that the weights of a pass fit the first cache; columns `apart` do not merge."""
     rows, columns = job.window
+    if whole:
+        return Cut(channels, 1, (rows, columns, channels))
     divisors = [d for d in range(1, channels + 1) if channels % d == 0]
     block = max((d for d in divisors if d * columns <= PASS), default=channels)
     if block * columns * 4 < PASS:
@@ -318,7 +333,7 @@ def _cut(job: Correlation, channels: int, direct: bool) -> Cut:
     fitting = [d for d in range(1, rows + 1) if rows % d == 0 and d * columns * block <= PASS]
     pass_rows = max(fitting, default=1)
     passes = channels // block * (rows // pass_rows)
-    merged = not direct and job.dilation[1] == 1
+    merged = not apart and job.dilation[1] == 1
     taps = (pass_rows, 1, columns * block) if merged else (pass_rows, columns, block)
     return Cut(block, passes, taps)
 
@@ -331,11 +346,13 @@ def _rounded(elements: int) -> int:
     return -(-elements // 16) * 16
 
 
-def _private(spec: dense.Spec, job: Correlation, rows: int, width: int, packing: Packing) -> int:
+def _private(
+    spec: dense.Spec, job: Correlation, rows: int, width: int, packing: Packing, channels: int
+) -> int:
     """Return the float32 elements that a thread needs: tables, staging, panel."""
     pixels = -(-rows * job.result[1] // spec.tile[0]) * spec.tile[0]
     reach = job.dilation[0] * (job.window[0] - 1) + 1
-    panel = 0 if spec.direct else ((rows - 1) * job.stride[0] + reach) * width * packing.channels
+    panel = 0 if spec.direct else ((rows - 1) * job.stride[0] + reach) * width * channels
     return pixels * (4 + packing.width) + panel
 
 
@@ -344,6 +361,7 @@ def _blocks(
     job: Correlation,
     spec: dense.Spec,
     packing: Packing,
+    channels: int,
     cut: Cut,
     width: int,
     target: Target,
@@ -357,11 +375,11 @@ def _blocks(
     lines, columns = job.result
     reach = job.dilation[0] * (job.window[0] - 1) + 1
     products = packing.channels * job.window[0] * job.window[1]
-    whole = problem.images * problem.groups
+    whole = problem.images * (problem.channels // channels if spec.woven else problem.groups)
     best = (1, 1, math.inf)
     options = sorted({1, min(team, packing.tiles), min(2 * team, packing.tiles)})
     for rows in range(1, lines + 1):
-        private = 4 * _private(spec, job, rows, width, packing)
+        private = 4 * _private(spec, job, rows, width, packing, channels)
         if rows > 1 and private > 0.75 * target.l2:
             break
         pixels = -(-rows * columns // spec.tile[0]) * spec.tile[0]
@@ -380,4 +398,4 @@ def _blocks(
             if cost < best[2] * 0.995:
                 best = (rows, chunks, cost)
     rows, chunks, cycles = best
-    return rows, chunks, cycles + problem.groups * packing.group / team
+    return rows, chunks, cycles + whole // problem.images * packing.group / team

@@ -17,7 +17,7 @@ from faltung.compiler.plan import POINTERS
 from faltung.compiler.target import Target
 
 SIZES = (
-    "images", "groups", "channels", "slice", "slices", "outputs", "height", "width", "lines", "columns",
+    "images", "groups", "channels", "slice", "slices", "pitch", "outputs", "height", "width", "lines", "columns",
     "x_image", "x_channel", "x_row", "x_column", "x_offset",
     "dy_image", "dy_channel", "dy_row", "dy_column",
     "dw_output", "dw_channel", "dw_row", "dw_column", "dw_offset",
@@ -40,6 +40,8 @@ class Spec:
         kind: Element type of all tensors.
         bias: The gradient of the bias is made too.
         tile: Rows and vectors of the register tile.
+        woven: Channels of the small groups that share a vector, or 0; then a "group" of the
+            numbers is a vector of channels, and input and gradient have the same channels.
     """
 
     x: str
@@ -47,6 +49,7 @@ class Spec:
     kind: str
     bias: bool
     tile: tuple[int, int]
+    woven: int
 
     def emit(self, target: Target) -> Program:
         """Write the kernel."""
@@ -114,7 +117,7 @@ def _task(code: Code, spec: Spec, a: Any, task: Int) -> None:
         base = base + (group * a.channels + number * a.slice) * a.x_channel
         strides = (a.x_channel, a.x_row, a.x_column)
         source = panel.Source(base, spec.x, strides, (a.height, a.width))
-        made = panel.Panel(x_panel, a.slice, a.slice, code.constant(0), a.panel_width)
+        made = panel.Panel(x_panel, a.pitch, a.pitch, code.constant(0), a.panel_width)
         top = a.top - line * a.stride_row
         panel.fill(code, source, made, top, a.left, (lines - 1) * a.stride_row + reach)
 
@@ -141,24 +144,46 @@ def _products(
     """Add the products of one block and one tile of outputs."""
     rows, vectors = spec.tile
     width = vectors * code.lanes
-    step = a.stride_column * a.slice
+    step = a.stride_column * a.pitch
     with (
         code.loop(a.window_rows) as r,
         code.loop(a.segments) as s,
         code.loop(a.padded, 0, rows) as place,
     ):
         tap = r * a.tap_row * a.panel_width + s * a.tap_column
-        origin = x + tap * a.slice + place
+        origin = x + tap * a.pitch
+        if spec.woven:
+            origin = origin + place // spec.woven * a.tap_column * a.pitch
+        else:
+            origin = origin + place
         held = tile.sums(code, rows, vectors)
         with code.loop(lines) as line:
-            start = origin + line * a.stride_row * a.panel_width * a.slice
+            start = origin + line * a.stride_row * a.panel_width * a.pitch
             gradient = dy + line * a.columns * width
-            _pixels(code, held, start, gradient, a.columns, step)
+            if spec.woven:
+                _pixels_woven(code, spec, held, start, gradient, a, step)
+            else:
+                _pixels(code, held, start, gradient, a.columns, step)
         at = sums + ((r * a.segments + s) * a.padded + place) * width
         for i, row in enumerate(held):
             for j, slot in enumerate(row):
                 to = at + i * width + j * code.lanes
                 code.store(code.load(to) + slot.get(), to)
+
+
+def _pixels_woven(
+    code: Code, spec: Spec, held: list[list[Any]], x: Pointer, dy: Pointer, a: Any, step: Int
+) -> None:
+    """Add the products of a line of pixels where small groups share a vector."""
+    lanes = range(code.lanes)
+    places = [[lane // spec.woven * spec.woven + c for lane in lanes] for c in range(spec.woven)]
+    with code.loop(a.columns) as t:
+        gradient = code.load(dy + t * code.lanes)
+        for first in range(0, len(held), spec.woven):
+            at = x + t * step + a.tap_column * (first // spec.woven) * a.pitch
+            channels = code.load(at)
+            for (slot,), place in zip(held[first:], places, strict=False):
+                slot.set(code.fma(code.shuffle(channels, channels, place), gradient, slot.get()))
 
 
 def _add_bias(code: Code, spec: Spec, a: Any, dy: Pointer, sums: Pointer, lines: Int) -> None:

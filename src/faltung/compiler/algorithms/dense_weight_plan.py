@@ -8,6 +8,7 @@ from faltung.compiler.algorithms.dense_plan import (
     Correlation,
     simplified,
     turned,
+    woven_channels,
 )
 from faltung.compiler.algorithms.dense_weight import Spec
 from faltung.compiler.algorithms.weights import run_of
@@ -18,6 +19,7 @@ from faltung.compiler.target import Target
 NAME = "dense weight gradient"
 SUMS = 2**20  # bytes that all parts of the sums may take together, where one part is less
 PARTS = 8
+SLACK = 256  # elements behind a panel that a last, partly empty tile may read
 LEAST = 64  # channels of a slice, where there are as many
 
 
@@ -32,37 +34,44 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     """Return the one plan."""
     job = _correlation(problem)
     channels, outputs = (n // problem.groups for n in (problem.channels, problem.outputs))
-    tile_columns = job.window[1] if job.dilation[1] == 1 else 1
+    groups, woven = problem.groups, woven_channels(problem, channels, outputs, target)
+    merged = job.dilation[1] == 1 or woven > 0
+    tile_columns = job.window[1] if merged else 1
+    shape = _tile(target, channels * tile_columns, -(-outputs // target.lanes))
+    if woven:
+        shape = woven * max(1, min(job.window[1], 12 // woven)), 1
+        groups, outputs = problem.channels // target.lanes, target.lanes
     spec = Spec(
-        layout(job.source[:4]), layout(job.target[:4]), problem.kind, problem.bias,
-        _tile(target, channels * tile_columns, -(-outputs // target.lanes)),
-    )  # fmt: skip
+        layout(job.source[:4]), layout(job.target[:4]), problem.kind, problem.bias, shape, woven
+    )
     team, lanes = threads if problem.macs > SERIAL else 1, target.lanes
     height, tile_width = spec.tile[0], spec.tile[1] * lanes
-    cut = _cut(job, channels, tile_width, target)
-    run, segments = cut.slice * tile_columns, job.window[1] // tile_columns
+    pitch = lanes if woven else 0
+    cut = _cut(job, pitch or channels, tile_width, target)
+    slice_, slices = (channels, 1) if woven else (cut.slice, channels // cut.slice)
+    run, segments = slice_ * tile_columns, job.window[1] // tile_columns
     padded = -(-run // height) * height
-    tiles, slices = -(-outputs // tile_width), channels // cut.slice
+    tiles = -(-outputs // tile_width)
     slice_sums = job.window[0] * segments * padded * tile_width
     size = slices * slice_sums + problem.bias * tile_width
-    sums = problem.groups * tiles * size
+    sums = groups * tiles * size
 
     blocks = -(-job.result[0] // cut.rows)
     units = problem.images * blocks
     parts = max(1, min(PARTS, units, SUMS // (4 * sums)))
-    others = parts * problem.groups * slices
+    others = parts * groups * slices
     chunks = 1 if others % team == 0 or others >= 4 * team else min(tiles, team)
     in_chunk = -(-tiles // chunks)
     chunks = -(-tiles // in_chunk)
-    run_of_dw = run_of(cut.slice, job.window, *job.weights[2:5])
+    run_of_dw = run_of(slice_, job.window, *job.weights[2:5])
     if run_of_dw[0] < lanes:
-        run_of_dw = (1, 0, *job.window, cut.slice)
-    room = max(cut.pixels * tile_width * in_chunk + cut.panel + 16, 2 * run_of_dw[0])
+        run_of_dw = (1, 0, *job.window, slice_)
+    room = max(cut.pixels * tile_width * in_chunk + cut.panel + SLACK, 2 * run_of_dw[0])
     private = -(-room // 16) * 16
-    place_column = cut.slice if segments == 1 else padded
+    place_column = slice_ if segments == 1 else padded
     shared = -(-parts * sums // 16) * 16
     numbers = (
-        problem.images, problem.groups, channels, cut.slice, slices, outputs, *job.size,
+        problem.images, groups, pitch or channels, slice_, slices, pitch or slice_, outputs, *job.size,
         *job.result, *job.source, *job.target[:4], *job.weights[1:], *run_of_dw,
         segments * padded, place_column, -job.origin[0], -job.origin[1], cut.width, *job.window,
         segments, run, padded, slice_sums, size, tiles,

@@ -30,6 +30,33 @@ def sums(code: Code, rows: int, vectors: int) -> list[list[Variable]]:
     return [[code.variable(code.fill(0)) for _ in range(vectors)] for _ in range(rows)]
 
 
+def accumulate_woven(
+    code: Code,
+    held: list[list[Variable]],
+    elements: Sequence[Pointer],
+    weights: Pointer,
+    each: int,
+) -> None:
+    """Add the products of one tap where small groups of `each` channels share a vector.
+
+    An output in the vector meets the `each` channels of its own group, one after the other.
+
+    Args:
+        code: The function being written.
+        held: The tile, rows of one vector.
+        elements: For each row the address of a vector of channels.
+        weights: `each` vectors: of the first, second, … channel of every group.
+        each: Channels of a group.
+    """
+    lanes = range(code.lanes)
+    loaded = [code.load(weights + c * code.lanes) for c in range(each)]
+    places = [[lane // each * each + c for lane in lanes] for c in range(each)]
+    for (slot,), first in zip(held, elements, strict=True):
+        channels = code.load(first)
+        for vector, place in zip(loaded, places, strict=True):
+            slot.set(code.fma(code.shuffle(channels, channels, place), vector, slot.get()))
+
+
 def accumulate(
     code: Code,
     held: list[list[Variable]],

@@ -119,6 +119,27 @@ def pack_tile(
     _pack_block(code, packing, source, strides, run, tile, target, table)
 
 
+def pack_woven(
+    code: Code,
+    packing: Packing,
+    groups: Int,
+    each: int,
+    source: Pointer,
+    strides: Strides,
+    target: Pointer,
+) -> None:
+    """Pack small groups of `each` outputs that share a vector: [tile][r][s][channel][output]."""
+    rows, columns = packing.window
+    first, last = code.share(groups)
+    with code.loop(last, first) as tile, code.loop(packing.width) as k:
+        base = source + (tile * (packing.width // each) + k // each) * strides.group
+        base = base + k % each * strides.output
+        to = target + tile * packing.tile + k
+        with code.loop(rows) as r, code.loop(columns) as s, code.loop(packing.channels) as c:
+            at = base + r * strides.row + s * strides.column + c * strides.channel
+            code.store(code.load(at, 1), to + ((r * columns + s) * each + c) * packing.width)
+
+
 def _pack_block(
     code: Code,
     packing: Packing,
