@@ -2,12 +2,22 @@
 
 from dataclasses import dataclass
 
-from faltung.compiler.algorithms import dense_plan, dense_weight_plan, winograd_plan
+from faltung.compiler.algorithms import (
+    dense_plan,
+    dense_weight_plan,
+    winograd_plan,
+    winograd_weight_plan,
+)
 from faltung.compiler.plan import Algorithm, Plan
 from faltung.compiler.problem import Problem
 from faltung.compiler.target import Target
 
-ALGORITHMS: tuple[Algorithm, ...] = (winograd_plan, dense_plan, dense_weight_plan)
+ALGORITHMS: tuple[Algorithm, ...] = (
+    winograd_plan,
+    winograd_weight_plan,
+    dense_plan,
+    dense_weight_plan,
+)
 
 
 @dataclass(frozen=True)

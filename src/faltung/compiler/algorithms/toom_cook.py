@@ -12,16 +12,16 @@ from fractions import Fraction
 
 Matrix = tuple[tuple[Fraction, ...], ...]
 
-POINTS = {2: (0, 1, -1), 4: (0, Fraction(3, 4), Fraction(-3, 4), Fraction(3, 2), Fraction(-3, 2))}
+POINTS = {4: (0, 1, -1), 6: (0, Fraction(3, 4), Fraction(-3, 4), Fraction(3, 2), Fraction(-3, 2))}
 
 
-def matrices(outputs: int) -> tuple[Matrix, Matrix, Matrix]:
-    """Return Aᵀ (m x n), G (n x 3) and Bᵀ (n x n) of F(m, 3), n = m + 2, by Toom and Cook.
+def matrices(outputs: int, taps: int = 3) -> tuple[Matrix, Matrix, Matrix]:
+    """Return Aᵀ (m x n), G (n x r) and Bᵀ (n x n) of F(m, r), n = m + r - 1.
 
     The polynomials of input and kernel are evaluated at n - 1 points and at infinity.
     """
-    points = [Fraction(p) for p in POINTS[outputs]]
-    n = outputs + 2
+    n = outputs + taps - 1
+    points = [Fraction(p) for p in POINTS[n]]
 
     def powers(count: int) -> list[list[Fraction]]:
         infinity = [Fraction(0)] * (count - 1) + [Fraction(1)]
@@ -37,7 +37,7 @@ def matrices(outputs: int) -> tuple[Matrix, Matrix, Matrix]:
     inverse = _inverse(powers(n))
     return (
         tuple(zip(*powers(outputs), strict=True)),
-        tuple(tuple(x / s for x in row) for row, s in zip(powers(3), scales, strict=True)),
+        tuple(tuple(x / s for x in row) for row, s in zip(powers(taps), scales, strict=True)),
         tuple(tuple(inverse[j][i] * scales[i] for j in range(n)) for i in range(n)),
     )
 

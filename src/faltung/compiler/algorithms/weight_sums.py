@@ -26,8 +26,15 @@ def gather(code: Code, a: Any, width: int, task: Int, table: Pointer) -> None:
     number, rest = task % a.slices, task // a.slices
     tile, group = rest % a.tiles, rest // a.tiles
     sums = a.workspace + (group * a.tiles + tile) * a.sums + number * a.slice_sums
-    to = a.dw + a.dw_offset + (group * a.outputs + tile * width) * a.dw_output
-    to = to + number * a.slice * a.dw_channel
+    offset = group * a.outputs * a.dw_output + number * a.slice * a.dw_channel
+    write(code, a, width, sums, tile, table, offset)
+
+
+def write(
+    code: Code, a: Any, width: int, sums: Pointer, tile: Int, table: Pointer, offset: Index = 0
+) -> None:
+    """Write the weights of a tile of outputs from its sums."""
+    to = a.dw + a.dw_offset + offset + tile * width * a.dw_output
     count = code.smaller(a.outputs - tile * width, width)
     with (
         code.loop(a.run_rows) as r,
@@ -40,7 +47,7 @@ def gather(code: Code, a: Any, width: int, task: Int, table: Pointer) -> None:
             with squares, code.loop(width, 0, code.lanes) as k:
                 _turn(code, a, at + k, out + k * a.dw_output, count - k, table)
             with single, code.loop(a.run_length) as i, code.loop(count) as k:
-                # A run of fewer elements than a vector is a single one: `run_of` sees to it.
+                # A run of fewer elements than a vector is a single one: plans see to it.
                 code.store(_total(code, a, at + i * width + k, 1), out + k * a.dw_output)
 
 

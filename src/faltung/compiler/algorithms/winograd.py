@@ -13,14 +13,23 @@ elements and weights beyond `LARGEST` raise a flag, and the caller computes with
 Source: A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks" (2016).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 from faltung.compiler.algorithms import output, panel, tile, weights
-from faltung.compiler.algorithms.toom_cook import Matrix, matrices
-from faltung.compiler.emit import Code, Int, Pointer, Program, Variable, Vector
+from faltung.compiler.algorithms.toom_cook import matrices
+from faltung.compiler.algorithms.winograd_input import (
+    FLAGS,
+    applied,
+    begin_flags,
+    both,
+    clear,
+    judge,
+    raised,
+    transform_input,
+)
+from faltung.compiler.emit import Code, Int, Pointer, Program
 from faltung.compiler.plan import POINTERS
 from faltung.compiler.target import Target
 
@@ -34,8 +43,6 @@ SIZES = (
     "top", "left", "panel_width", "padded_tiles", "tiles", "chunks", "rows_in_chunk",
     "rows_in_block", "shared", "private",
 )  # fmt: skip
-FLAGS = 512  # float32 elements at the start of the workspace: one 64-bit flag a thread
-LARGEST = 2.0**60
 
 
 @dataclass(frozen=True)
@@ -70,42 +77,18 @@ class Spec:
         program = Program(target)
         with program.region("transform") as code:
             a = _arguments(code, self)
-            code.store_int(0, _flag(code, a))
+            begin_flags(code, a)
             first, last = code.share(a.images * a.tile_rows)
             with code.loop(last, first) as unit:
-                _transform_input(code, self, a, unit)
+                transform_input(code, self, a, unit)
             with code.when(code.thread.equals(0)):
-                _clear(code, self, a)
+                clear(code, self.size, a)
         with program.region("multiply") as code:
             a = _arguments(code, self)
             first, last = code.share(a.tiles * a.chunks)
-            with code.when(_raised(code, a).equals(0)), code.loop(last, first) as task:
+            with code.when(raised(code, a).equals(0)), code.loop(last, first) as task:
                 _multiply(code, self, a, task)
         return program
-
-
-def _applied(code: Code, matrix: Matrix, values: Sequence[Vector]) -> list[Vector]:
-    """Multiply a matrix of constants and a column of vectors."""
-    results = []
-    for row in matrix:
-        total: Vector | None = None
-        for factor, value in sorted(zip(row, values, strict=True), key=lambda p: p[0] != 1):
-            if factor == 0:
-                continue
-            if total is None:
-                total = value if factor == 1 else value * code.fill(float(factor))
-            elif abs(factor) == 1:
-                total = total + value if factor == 1 else total - value
-            else:
-                total = code.fma(value, code.fill(float(factor)), total)
-        results.append(code.fill(0) if total is None else total)
-    return results
-
-
-def _both(code: Code, matrix: Matrix, square: list[list[Vector]]) -> list[list[Vector]]:
-    """Return M S Mᵀ of a square S of vectors."""
-    columns = [_applied(code, matrix, column) for column in zip(*square, strict=True)]
-    return [_applied(code, matrix, row) for row in zip(*columns, strict=True)]
 
 
 def _arguments(code: Code, spec: Spec) -> Any:
@@ -117,63 +100,6 @@ def _arguments(code: Code, spec: Spec) -> Any:
     for place, name in enumerate(SIZES, POINTERS):
         held[name] = code.argument(place)
     return SimpleNamespace(**held)
-
-
-def _flag(code: Code, a: Any) -> Pointer:
-    flags: Pointer = a.workspace.cast("i64") + code.thread
-    return flags
-
-
-def _raised(code: Code, a: Any) -> Int:
-    """Return the sum of all threads' flags."""
-    total = code.int_variable(0)
-    with code.loop(code.threads) as thread:
-        total.set(total.get() + code.load_int(a.workspace.cast("i64") + thread))
-    found: Int = total.get()
-    return found
-
-
-def _judge(code: Code, a: Any, worst: Variable) -> None:
-    """Raise this thread's flag where an element was not below the largest."""
-    with code.when(code.all_below(worst.get(), LARGEST).negated()):
-        code.store_int(1, _flag(code, a))
-
-
-def _transform_input(code: Code, spec: Spec, a: Any, unit: Int) -> None:
-    """Transform one row of tiles of one image."""
-    image, row = unit // a.tile_rows + a.first_image, unit % a.tile_rows + a.first_row
-    source = panel.Source(
-        a.source + a.source_offset + image * a.source_image,
-        spec.source,
-        (a.source_channel, a.source_row, a.source_column),
-        (a.height, a.width),
-    )
-    mine = a.workspace + a.shared + code.thread * a.private
-    made = panel.Panel(mine, a.channels, a.channels, code.constant(0), a.panel_width)
-    panel.fill(code, source, made, a.top - row * spec.outputs, a.left, code.constant(spec.size))
-    _, _, transform = matrices(spec.outputs)
-    element = a.padded_tiles * a.channels
-    worst = code.variable(code.fill(0))
-    with code.loop(a.tile_columns) as column, code.loop(a.channels, 0, code.lanes) as c:
-        square = []
-        for i in range(spec.size):
-            line = mine + made.at(code.constant(i), column * spec.outputs) + c
-            square.append([code.load(line + j * a.channels) for j in range(spec.size)])
-        for vector in (v for line in square for v in line):
-            worst.set(code.largest(worst.get(), vector))
-        to = a.workspace + FLAGS + (unit * a.tile_columns + column) * a.channels + c
-        for i, line in enumerate(_both(code, transform, square)):
-            for j, value in enumerate(line):
-                code.store(value, to + element * (i * spec.size + j))
-    _judge(code, a, worst)
-
-
-def _clear(code: Code, spec: Spec, a: Any) -> None:
-    """Fill up the last register tile with zeros."""
-    count = a.images * a.tile_rows * a.tile_columns
-    for element in range(spec.size**2):
-        at = a.workspace + FLAGS + (element * a.padded_tiles + count) * a.channels
-        panel.zeros(code, at, (a.padded_tiles - count) * a.channels)
 
 
 def _multiply(code: Code, spec: Spec, a: Any, task: Int) -> None:
@@ -235,11 +161,11 @@ def _transform_weights(
             ]
             for vector in (v for line in square for v in line):
                 worst.set(code.largest(worst.get(), vector))
-            for i, line in enumerate(_both(code, transform, square)):
+            for i, line in enumerate(both(code, transform, square)):
                 for n, value in enumerate(line):
                     to = kernels + a.channels * ((i * spec.size + n) * width) + c * width + j
                     code.store(value, to)
-    _judge(code, a, worst)
+    judge(code, a, worst)
 
 
 def _products(
@@ -290,10 +216,10 @@ def _put_row(
             [code.load(at + most * ((i * spec.size + n) * width)) for n in range(spec.size)]
             for i in range(spec.size)
         ]
-        half = [_applied(code, back, c) for c in zip(*square, strict=True)]
+        half = [applied(code, back, c) for c in zip(*square, strict=True)]
         for i, row in enumerate(zip(*half, strict=True)):
             to = staged + (pitch * i + column * spec.outputs) * width + j
-            for n, value in enumerate(_applied(code, back, row)):
+            for n, value in enumerate(applied(code, back, row)):
                 code.store(value, to + n * width)
     number = first + unit
     image, row_of_tiles = number // a.tile_rows + a.first_image, number % a.tile_rows + a.first_row

@@ -5,7 +5,8 @@ import math
 from faltung.compiler.algorithms.dense_plan import Correlation, correlations
 from faltung.compiler.algorithms.tile import shape
 from faltung.compiler.algorithms.weights import run_of
-from faltung.compiler.algorithms.winograd import FLAGS, Spec
+from faltung.compiler.algorithms.winograd import Spec
+from faltung.compiler.algorithms.winograd_input import FLAGS
 from faltung.compiler.plan import Plan, Step
 from faltung.compiler.problem import Problem, layout
 from faltung.compiler.target import Target

@@ -1,0 +1,117 @@
+"""What Winograd's algorithms share: transforms of vectors, input tiles, and the flags.
+
+Workspace begins with one flag a thread; the transformed input follows as [element][tile][channel].
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from faltung.compiler.algorithms import panel
+from faltung.compiler.algorithms.toom_cook import Matrix, matrices
+from faltung.compiler.emit import Code, Int, Pointer, Variable, Vector
+
+FLAGS = 512  # float32 elements at the start of the workspace: one 64-bit flag a thread
+LARGEST = 2.0**60
+
+
+class Tiles(Protocol):
+    """How the input is cut into tiles."""
+
+    @property
+    def source(self) -> str:
+        """Layout of the input."""
+
+    @property
+    def outputs(self) -> int:
+        """Step of the tiles along one axis."""
+
+    @property
+    def size(self) -> int:
+        """Elements of a tile along one axis."""
+
+
+def applied(code: Code, matrix: Matrix, values: Sequence[Vector]) -> list[Vector]:
+    """Multiply a matrix of constants and a column of vectors."""
+    results = []
+    for row in matrix:
+        total: Vector | None = None
+        for factor, value in sorted(zip(row, values, strict=True), key=lambda p: p[0] != 1):
+            if factor == 0:
+                continue
+            if total is None:
+                total = value if factor == 1 else value * code.fill(float(factor))
+            elif abs(factor) == 1:
+                total = total + value if factor == 1 else total - value
+            else:
+                total = code.fma(value, code.fill(float(factor)), total)
+        results.append(code.fill(0) if total is None else total)
+    return results
+
+
+def both(code: Code, matrix: Matrix, square: list[list[Vector]]) -> list[list[Vector]]:
+    """Return M S Mᵀ of a square S of vectors."""
+    columns = [applied(code, matrix, column) for column in zip(*square, strict=True)]
+    return [applied(code, matrix, row) for row in zip(*columns, strict=True)]
+
+
+def begin_flags(code: Code, a: Any) -> None:
+    """Lower this thread's flag."""
+    code.store_int(0, flag(code, a))
+
+
+def flag(code: Code, a: Any) -> Pointer:
+    """Return where this thread's flag is."""
+    flags: Pointer = a.workspace.cast("i64") + code.thread
+    return flags
+
+
+def raised(code: Code, a: Any) -> Int:
+    """Return the sum of all threads' flags."""
+    total = code.int_variable(0)
+    with code.loop(code.threads) as thread:
+        total.set(total.get() + code.load_int(a.workspace.cast("i64") + thread))
+    found: Int = total.get()
+    return found
+
+
+def judge(code: Code, a: Any, worst: Variable) -> None:
+    """Raise this thread's flag where an element was not below the largest."""
+    with code.when(code.all_below(worst.get(), LARGEST).negated()):
+        code.store_int(1, flag(code, a))
+
+
+def transform_input(code: Code, spec: Tiles, a: Any, unit: Int) -> None:
+    """Transform one row of tiles of one image."""
+    image, row = unit // a.tile_rows + a.first_image, unit % a.tile_rows + a.first_row
+    source = panel.Source(
+        a.source + a.source_offset + image * a.source_image,
+        spec.source,
+        (a.source_channel, a.source_row, a.source_column),
+        (a.height, a.width),
+    )
+    mine = a.workspace + a.shared + code.thread * a.private
+    made = panel.Panel(mine, a.channels, a.channels, code.constant(0), a.panel_width)
+    panel.fill(code, source, made, a.top - row * spec.outputs, a.left, code.constant(spec.size))
+    _, _, transform = matrices(spec.outputs)
+    element = a.padded_tiles * a.channels
+    worst = code.variable(code.fill(0))
+    with code.loop(a.tile_columns) as column, code.loop(a.channels, 0, code.lanes) as c:
+        square = []
+        for i in range(spec.size):
+            line = mine + made.at(code.constant(i), column * spec.outputs) + c
+            square.append([code.load(line + j * a.channels) for j in range(spec.size)])
+        for vector in (v for line in square for v in line):
+            worst.set(code.largest(worst.get(), vector))
+        to = a.workspace + FLAGS + (unit * a.tile_columns + column) * a.channels + c
+        for i, line in enumerate(both(code, transform, square)):
+            for j, value in enumerate(line):
+                code.store(value, to + element * (i * spec.size + j))
+    judge(code, a, worst)
+
+
+def clear(code: Code, size: int, a: Any) -> None:
+    """Fill up the last register tile with zeros."""
+    count = a.images * a.tile_rows * a.tile_columns
+    for element in range(size**2):
+        at = a.workspace + FLAGS + (element * a.padded_tiles + count) * a.channels
+        panel.zeros(code, at, (a.padded_tiles - count) * a.channels)

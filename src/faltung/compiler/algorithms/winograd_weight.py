@@ -1,0 +1,212 @@
+"""Gradient of 3x3 weights by Winograd's method: fewer products for each pair of channels.
+
+Tiles of 2 x 2 gradients meet tiles of 4 x 4 inputs and give 3 x 3 weights: F(3x3, 2x2) needs 16
+products where 36 are summed. Inputs and gradients are transformed tile by tile, the products of
+each of the 16 elements are summed over all tiles (a matrix product), and the sums are transformed
+back once. A call treats a group of tile rows and adds to the sums of the calls before it.
+
+As in `winograd`, numbers beyond `LARGEST` raise a flag.
+"""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from faltung.compiler.algorithms import panel, tile, weight_sums
+from faltung.compiler.algorithms.toom_cook import matrices
+from faltung.compiler.algorithms.winograd_input import (
+    FLAGS,
+    applied,
+    begin_flags,
+    both,
+    clear,
+    judge,
+    raised,
+    transform_input,
+)
+from faltung.compiler.emit import Code, Int, Pointer, Program
+from faltung.compiler.plan import POINTERS
+from faltung.compiler.target import Target
+
+SIZES = (
+    "first_image", "images", "first_row", "tile_rows", "tile_columns", "first_call", "last_call",
+    "groups", "channels", "outputs", "height", "width", "lines", "columns",
+    "source_image", "source_channel", "source_row", "source_column", "source_offset",
+    "dy_image", "dy_channel", "dy_row", "dy_column",
+    "dw_output", "dw_channel", "dw_row", "dw_column", "dw_offset",
+    "run_length", "run_first", "run_rows", "run_columns", "run_channels",
+    "place_row", "place_column", "slice", "slices", "slice_sums", "sums", "parts",
+    "window_rows", "window_columns",
+    "top", "left", "panel_width", "padded_tiles", "padded_channels", "tiles", "shared", "private",
+    "gradients", "products",
+)  # fmt: skip
+BLOCK = 256  # tiles whose products are summed in registers before they are added in memory
+SIDE = 4
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a kernel is specialised on.
+
+    Attributes:
+        source: Layout of the input.
+        dy: Layout of the gradient.
+        kind: Element type.
+        bias: The gradient of the bias is made too.
+        tile: Rows and vectors of the register tile.
+    """
+
+    source: str
+    dy: str
+    kind: str
+    bias: bool
+    tile: tuple[int, int]
+
+    @property
+    def outputs(self) -> int:
+        """Gradients of a tile along one axis: the step of the tiles."""
+        return SIDE - 2
+
+    @property
+    def size(self) -> int:
+        """Elements of an input tile along one axis."""
+        return SIDE
+
+    def emit(self, target: Target) -> Program:
+        """Write the kernel."""
+        program = Program(target)
+        with program.region("transform") as code:
+            a = _arguments(code, self)
+            begin_flags(code, a)
+            first, last = code.share(a.images * a.tile_rows)
+            with code.loop(last, first) as unit:
+                transform_input(code, self, a, unit)
+                _transform_gradient(code, self, a, unit)
+            with code.when(code.thread.equals(0)):
+                clear(code, self.size, a)
+        with program.region("multiply") as code:
+            a = _arguments(code, self)
+            first, last = code.share(a.tiles * SIDE**2)
+            with code.loop(last, first) as task:
+                _multiply(code, self, a, task)
+        with program.region("back") as code:
+            a = _arguments(code, self)
+            with code.when(a.last_call.equals(1) & raised(code, a).equals(0)):
+                first, last = code.share(a.tiles)
+                with code.loop(last, first) as number:
+                    _back(code, self, a, number)
+        return program
+
+
+def _arguments(code: Code, spec: Spec) -> Any:
+    names = ("source", "dy", "db", "dw")
+    held: dict[str, Pointer | Int] = {
+        name: code.pointer(place, spec.kind) for place, name in enumerate(names)
+    }
+    held["workspace"] = code.pointer(POINTERS - 1)
+    for place, name in enumerate(SIZES, POINTERS):
+        held[name] = code.argument(place)
+    return SimpleNamespace(**held)
+
+
+def _transform_gradient(code: Code, spec: Spec, a: Any, unit: Int) -> None:
+    """Transform the gradients of one row of tiles of one image."""
+    width = spec.tile[1] * code.lanes
+    image, row = unit // a.tile_rows + a.first_image, unit % a.tile_rows + a.first_row
+    line = row * spec.outputs
+    base = a.dy + image * a.dy_image + line * a.dy_row
+    strides = (a.dy_channel, a.dy_row, a.dy_column)
+    source = panel.Source(base, spec.dy, strides, (a.lines - line, a.columns))
+    mine = a.workspace + a.shared + code.thread * a.private
+    span = a.tile_columns * spec.outputs
+    plane = span * (spec.outputs * width)
+    made = panel.Panel(mine, code.constant(width), a.outputs, plane, span)
+    panel.fill(code, source, made, 0, 0, code.constant(spec.outputs), ragged=True)
+    _, transform, _ = matrices(3, 2)
+    element = a.tiles * a.padded_tiles * width
+    worst = code.variable(code.fill(0))
+    with (
+        code.loop(a.tiles) as number,
+        code.loop(a.tile_columns) as column,
+        code.loop(width, 0, code.lanes) as j,
+    ):
+        at = mine + number * plane + column * (spec.outputs * width) + j
+        square = [[code.load(at + (i * span + n) * width) for n in range(2)] for i in range(2)]
+        for vector in (v for pair in square for v in pair):
+            worst.set(code.largest(worst.get(), vector))
+        to = a.workspace + a.gradients + j
+        to = to + (number * a.padded_tiles + unit * a.tile_columns + column) * width
+        for i, values in enumerate(both(code, transform, square)):
+            for n, value in enumerate(values):
+                code.store(value, to + element * (i * SIDE + n))
+    judge(code, a, worst)
+
+
+def _multiply(code: Code, spec: Spec, a: Any, task: Int) -> None:
+    """Sum the products of one element of all tiles, for one tile of outputs."""
+    rows, vectors = spec.tile
+    width = vectors * code.lanes
+    element, number = task % (SIDE * SIDE), task // (SIDE * SIDE)
+    count = a.images * a.tile_rows * a.tile_columns
+    inputs = a.workspace + FLAGS + element * (a.padded_tiles * a.channels)
+    gradients = a.workspace + a.gradients
+    gradients = gradients + (element * a.tiles + number) * (a.padded_tiles * width)
+    size = (a.padded_channels + 1) * width
+    sums = a.workspace + a.products + (number * SIDE**2 + element) * size
+    with code.when(a.first_call.equals(1)):
+        panel.zeros(code, sums, size)
+    with code.loop((count + (BLOCK - 1)) // BLOCK) as block:
+        first = block * BLOCK
+        stop = code.smaller(count, first + BLOCK)
+        with code.loop(a.channels, 0, rows) as channel:
+            held = tile.sums(code, rows, vectors)
+            with code.loop(stop, first) as t:
+                loaded = [code.load(gradients + t * width + j * code.lanes) for j in range(vectors)]
+                at = inputs + t * a.channels + channel
+                for i, row in enumerate(held):
+                    spread = code.broadcast(at + i)
+                    for slot, vector in zip(row, loaded, strict=True):
+                        slot.set(code.fma(spread, vector, slot.get()))
+            _add(code, held, sums + channel * width)
+        if spec.bias:
+            with code.when(element.equals(SIDE + 1)):
+                held = tile.sums(code, 1, vectors)
+                with code.loop(stop, first) as t:
+                    for j, slot in enumerate(held[0]):
+                        slot.set(slot.get() + code.load(gradients + t * width + j * code.lanes))
+                _add(code, held, sums + a.padded_channels * width)
+
+
+def _add(code: Code, held: list[list[Any]], sums: Pointer) -> None:
+    """Add a register tile to sums in memory."""
+    for i, row in enumerate(held):
+        for j, slot in enumerate(row):
+            at = sums + (i * len(row) + j) * code.lanes
+            code.store(code.load(at) + slot.get(), at)
+
+
+def _back(code: Code, spec: Spec, a: Any, number: Int) -> None:
+    """Transform the sums of one tile of outputs to weights and write them."""
+    width = spec.tile[1] * code.lanes
+    back, evaluate, _ = matrices(3, 2)
+    size = (a.padded_channels + 1) * width
+    sums = a.workspace + a.products + number * (SIDE**2) * size
+    mine = a.workspace + a.shared + code.thread * a.private
+    table = (mine + a.sums).cast("i64")
+    with code.loop(a.channels) as c, code.loop(width, 0, code.lanes) as j:
+        at = sums + c * width + j
+        square = [[code.load(at + size * (i * SIDE + n)) for n in range(SIDE)] for i in range(SIDE)]
+        half = [applied(code, back, column) for column in zip(*square, strict=True)]
+        for r, row in enumerate(zip(*half, strict=True)):
+            for s, value in enumerate(applied(code, back, row)):
+                code.store(value, mine + ((r * 3 + s) * a.channels + c) * width + j)
+    if spec.bias:
+        # The second point is 1: there the gradients are added, each times this factor.
+        factor = float(1 / evaluate[1][0] ** 2)
+        total = sums + size * (SIDE + 1) + a.padded_channels * width
+        with code.loop(code.smaller(a.outputs - number * width, width)) as k:
+            value = code.load(total + k, 1) * code.fill(factor, 1)
+            code.store(value, a.db + number * width + k)
+    with code.when(a.run_length >= code.lanes):
+        weight_sums.tabulate(code, a, width, table)
+    weight_sums.write(code, a, width, mine, number, table)
