@@ -1,7 +1,7 @@
-"""Winograd's convolution: 3x3 windows at stride 1 with fewer products.
+"""Winograd's convolution: small square windows at stride 1 with fewer products.
 
-An m x m tile of outputs needs (m + 2)² products a pair of channels instead of 9 m²: for m = 2 that
-is 2.25 times fewer, for m = 4 four times. The input tile and the kernel are transformed, multiplied
+An m x m tile of outputs of an r x r window needs (m + r - 1)² products a pair of channels instead of
+(m r)²: F(2x2, 3x3) 2.25 times fewer, F(4x4, 3x3) four times, F(2x2, 5x5) 2.8 times. The input tile and the kernel are transformed, multiplied
 element by element (a matrix product over channels for each element), and transformed back:
 Y = Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A.
 
@@ -56,6 +56,7 @@ class Spec:
         bias: There is a bias.
         activation: See `output.ACTIVATIONS`.
         outputs: m, the outputs of a tile along one axis.
+        taps: r, the taps of the window along one axis.
         tile: Rows and vectors of the register tile.
     """
 
@@ -65,12 +66,13 @@ class Spec:
     bias: bool
     activation: str
     outputs: int
+    taps: int
     tile: tuple[int, int]
 
     @property
     def size(self) -> int:
         """Elements of an input tile along one axis."""
-        return self.outputs + 2
+        return self.outputs + self.taps - 1
 
     def emit(self, target: Target) -> Program:
         """Write the kernel."""
@@ -109,7 +111,7 @@ def _multiply(code: Code, spec: Spec, a: Any, task: Int) -> None:
     number, chunk = task % a.tiles, task // a.tiles
     mine = a.workspace + a.shared + code.thread * a.private
     packed = mine
-    kernels = packed + a.channels * (9 * width)
+    kernels = packed + a.channels * (spec.taps**2 * width)
     products = kernels + a.channels * (spec.size**2 * width)
     most = a.rows_in_block * a.tile_columns + rows
     staged = products + most * (spec.size**2 * width)
@@ -139,9 +141,8 @@ def _transform_weights(
 ) -> None:
     """Pack the weights of a tile of outputs and transform them to [element][channel][output]."""
     width = spec.tile[1] * code.lanes
-    packing = weights.Packing(
-        a.outputs, a.channels, (code.constant(3), code.constant(3)), a.channels, width
-    )
+    taps = code.constant(spec.taps)
+    packing = weights.Packing(a.outputs, a.channels, (taps, taps), a.channels, width)
     zero = code.constant(0)
     strides = weights.Strides(
         zero, a.weight_output, a.weight_channel, a.weight_row, a.weight_column
@@ -150,14 +151,14 @@ def _transform_weights(
     weights.pack_tile(
         code, packing, a.weights + a.weight_offset, strides, run, number, packed, table
     )
-    _, transform, _ = matrices(spec.outputs)
-    worst = code.variable(code.fill(0))
+    _, transform, _ = matrices(spec.outputs, spec.taps)
+    worst, taps_of = code.variable(code.fill(0)), range(spec.taps)
     with code.loop(a.channels) as c:
         for j in range(0, width, code.lanes):
             at = packed + c * width + j
             square = [
-                [code.load(at + a.channels * ((3 * r + s) * width)) for s in range(3)]
-                for r in range(3)
+                [code.load(at + a.channels * ((spec.taps * r + s) * width)) for s in taps_of]
+                for r in taps_of
             ]
             for vector in (v for line in square for v in line):
                 worst.set(code.largest(worst.get(), vector))
@@ -208,7 +209,7 @@ def _put_row(
     width: int,
 ) -> None:
     """Transform one row of tiles back and write it."""
-    back, _, _ = matrices(spec.outputs)
+    back, _, _ = matrices(spec.outputs, spec.taps)
     pitch = a.tile_columns * spec.outputs
     with code.loop(a.tile_columns) as column, code.loop(width, 0, code.lanes) as j:
         at = products + (unit * a.tile_columns + column) * width + j

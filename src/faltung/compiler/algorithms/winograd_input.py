@@ -26,6 +26,10 @@ class Tiles(Protocol):
         """Step of the tiles along one axis."""
 
     @property
+    def taps(self) -> int:
+        """Numbers that meet a tile along one axis."""
+
+    @property
     def size(self) -> int:
         """Elements of a tile along one axis."""
 
@@ -92,7 +96,7 @@ def transform_input(code: Code, spec: Tiles, a: Any, unit: Int) -> None:
     mine = a.workspace + a.shared + code.thread * a.private
     made = panel.Panel(mine, a.channels, a.channels, code.constant(0), a.panel_width)
     panel.fill(code, source, made, a.top - row * spec.outputs, a.left, code.constant(spec.size))
-    _, _, transform = matrices(spec.outputs)
+    _, _, transform = matrices(spec.outputs, spec.taps)
     element = a.padded_tiles * a.channels
     worst = code.variable(code.fill(0))
     with code.loop(a.tile_columns) as column, code.loop(a.channels, 0, code.lanes) as c:

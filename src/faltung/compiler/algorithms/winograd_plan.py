@@ -8,12 +8,12 @@ from faltung.compiler.algorithms.weights import run_of
 from faltung.compiler.algorithms.winograd import Spec
 from faltung.compiler.algorithms.winograd_input import FLAGS
 from faltung.compiler.plan import Plan, Step
-from faltung.compiler.problem import Problem, layout
+from faltung.compiler.problem import Pair, Problem, layout
 from faltung.compiler.target import Target
 
 NAME = "winograd"
 CHANNELS = 32  # fewer channels on either side, and the transforms cost more than they save
-PIXELS = 100  # fewer outputs an image, and most of the time goes into transforming weights
+PIXELS = 100  # fewer outputs an image, and too many tiles hang over its edge
 GROUP = 4 * 2**20  # bytes of transformed input that one call holds
 
 
@@ -24,20 +24,27 @@ def refuses(problem: Problem, target: Target) -> str | None:
     """
     if problem.operation != "conv" or problem.direction == "weight":
         return "it makes outputs or input gradients of convolutions"
-    if problem.window != (3, 3) or problem.stride != (1, 1) or problem.dilation != (1, 1):
-        return "it is for 3x3 windows with stride 1 and dilation 1"
+    if (
+        problem.window not in {(3, 3), (5, 5)}
+        or problem.stride != (1, 1)
+        or problem.dilation != (1, 1)
+    ):
+        return "it is for 3x3 and 5x5 windows with stride 1 and dilation 1"
+    if problem.direction == "input" and problem.window == (5, 5) and problem.precision == "highest":
+        return "for gradients with 5x5 windows its error is up to 4 times the direct sum's"
     if problem.groups != 1:
         return "it treats all channels at once, and here are groups"
-    return _too_small(problem, target)
+    if problem.direction == "forward":
+        return too_small(problem, problem.result, problem.channels, target)
+    return too_small(problem, problem.size, problem.outputs, target)
 
 
-def _too_small(problem: Problem, target: Target) -> str | None:
+def too_small(problem: Problem, cells: Pair, channels: int, target: Target) -> str | None:
+    """Return why transforms do not pay, judging by cells of an image and channels transformed."""
     if min(problem.channels, problem.outputs) < CHANNELS:
         return f"its transforms pay from {CHANNELS} channels on both sides"
-    cells = problem.result if problem.direction == "forward" else problem.size
     if math.prod(cells) < PIXELS:
         return f"its transforms pay from {PIXELS} outputs an image"
-    channels = problem.channels if problem.direction == "forward" else problem.outputs
     if channels % target.lanes:
         return f"it takes {target.lanes} channels at a time, and {channels} is no multiple"
     return None
@@ -49,10 +56,11 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     channels, outputs = problem.channels, problem.outputs
     if problem.direction == "input":
         channels, outputs = outputs, channels
-    side = 2 if problem.precision == "highest" else 4
+    taps = problem.window[0]
+    side = 4 if problem.precision == "high" and taps == 3 else 2
     spec = Spec(
         layout(job.source[:4]), layout(job.target[:4]), problem.kind, problem.bias,
-        problem.activation, side, shape(target, -(-outputs // target.lanes)),
+        problem.activation, side, taps, shape(target, -(-outputs // target.lanes)),
     )  # fmt: skip
     size = spec.size**2
     rows, columns = (-(-n // side) for n in job.result)
@@ -72,7 +80,7 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
             steps.append(step)
             workspace = max(workspace, room)
     words = (
-        f"F({side}x{side}, 3x3), {spec.tile[0]} tiles x {spec.tile[1] * target.lanes} channels in "
+        f"F({side}x{side}, {taps}x{taps}), {spec.tile[0]} tiles x {spec.tile[1] * target.lanes} channels in "
         f"registers, {len(steps)} groups of {rows_in_group * images} rows of tiles"
     )
     products = problem.images * rows * columns * size * channels * outputs
@@ -99,15 +107,17 @@ def _step(
     units = images[1] * rows[1]
     count = units * columns
     padded = -(-count // height) * height + height
-    panel_width = columns * spec.outputs + 2
+    panel_width = columns * spec.outputs + spec.taps - 1
     tiles = -(-outputs // width)
     chunks = 1 if tiles % threads == 0 or tiles >= 4 * threads else min(units, threads)
     in_chunk = -(-units // chunks)
     in_block = max(1, min(in_chunk, target.l2 // 4 // (4 * size * columns * width)))
     most = in_block * columns + height
-    run = run_of(channels, (3, 3), *job.weights[2:5])
+    run = run_of(channels, problem.window, *job.weights[2:5])
     table = 2 * max(run[0], spec.outputs * job.result[1])
-    multiply = channels * (9 + size) * width + most * (size + spec.outputs**2) * width + table
+    multiply = (
+        channels * (spec.taps**2 + size) * width + most * (size + spec.outputs**2) * width + table
+    )
     private = -(-max(multiply, spec.size * panel_width * channels) // 16) * 16
     shared = -(-(FLAGS + size * padded * channels) // 16) * 16
     numbers = (

@@ -1,13 +1,14 @@
-"""Gradient of 3x3 weights by Winograd's method: fewer products for each pair of channels.
+"""Gradient of 3x3 and 5x5 weights by Winograd's method: fewer products for each pair of channels.
 
 Tiles of 2 x 2 gradients meet tiles of 4 x 4 inputs and give 3 x 3 weights: F(3x3, 2x2) needs 16
-products where 36 are summed. Inputs and gradients are transformed tile by tile, the products of
-each of the 16 elements are summed over all tiles (a matrix product), and the sums are transformed
+products where 36 are summed, F(5x5, 2x2) 36 for 100. Inputs and gradients are transformed tile by
+tile, the products of each element are summed over all tiles (a matrix product), and the sums are transformed
 back once. A call treats a group of tile rows and adds to the sums of the calls before it.
 
 As in `winograd`, numbers beyond `LARGEST` raise a flag.
 """
 
+import itertools
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -41,7 +42,7 @@ SIZES = (
     "gradients", "products",
 )  # fmt: skip
 BLOCK = 256  # tiles whose products are summed in registers before they are added in memory
-SIDE = 4
+STEP = 2
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Spec:
         dy: Layout of the gradient.
         kind: Element type.
         bias: The gradient of the bias is made too.
+        window: Taps of the weights along one axis.
         tile: Rows and vectors of the register tile.
     """
 
@@ -60,17 +62,23 @@ class Spec:
     dy: str
     kind: str
     bias: bool
+    window: int
     tile: tuple[int, int]
 
     @property
     def outputs(self) -> int:
         """Gradients of a tile along one axis: the step of the tiles."""
-        return SIDE - 2
+        return STEP
+
+    @property
+    def taps(self) -> int:
+        """Taps of the weights along one axis."""
+        return self.window
 
     @property
     def size(self) -> int:
         """Elements of an input tile along one axis."""
-        return SIDE
+        return self.window + STEP - 1
 
     def emit(self, target: Target) -> Program:
         """Write the kernel."""
@@ -86,7 +94,7 @@ class Spec:
                 clear(code, self.size, a)
         with program.region("multiply") as code:
             a = _arguments(code, self)
-            first, last = code.share(a.tiles * SIDE**2)
+            first, last = code.share(a.tiles * self.size**2)
             with code.loop(last, first) as task:
                 _multiply(code, self, a, task)
         with program.region("back") as code:
@@ -122,7 +130,7 @@ def _transform_gradient(code: Code, spec: Spec, a: Any, unit: Int) -> None:
     plane = span * (spec.outputs * width)
     made = panel.Panel(mine, code.constant(width), a.outputs, plane, span)
     panel.fill(code, source, made, 0, 0, code.constant(spec.outputs), ragged=True)
-    _, transform, _ = matrices(3, 2)
+    _, transform, _ = matrices(spec.window, STEP)
     element = a.tiles * a.padded_tiles * width
     worst = code.variable(code.fill(0))
     with (
@@ -138,7 +146,7 @@ def _transform_gradient(code: Code, spec: Spec, a: Any, unit: Int) -> None:
         to = to + (number * a.padded_tiles + unit * a.tile_columns + column) * width
         for i, values in enumerate(both(code, transform, square)):
             for n, value in enumerate(values):
-                code.store(value, to + element * (i * SIDE + n))
+                code.store(value, to + element * (i * spec.size + n))
     judge(code, a, worst)
 
 
@@ -146,13 +154,13 @@ def _multiply(code: Code, spec: Spec, a: Any, task: Int) -> None:
     """Sum the products of one element of all tiles, for one tile of outputs."""
     rows, vectors = spec.tile
     width = vectors * code.lanes
-    element, number = task % (SIDE * SIDE), task // (SIDE * SIDE)
+    element, number = task % spec.size**2, task // spec.size**2
     count = a.images * a.tile_rows * a.tile_columns
     inputs = a.workspace + FLAGS + element * (a.padded_tiles * a.channels)
     gradients = a.workspace + a.gradients
     gradients = gradients + (element * a.tiles + number) * (a.padded_tiles * width)
     size = (a.padded_channels + 1) * width
-    sums = a.workspace + a.products + (number * SIDE**2 + element) * size
+    sums = a.workspace + a.products + (number * spec.size**2 + element) * size
     with code.when(a.first_call.equals(1)):
         panel.zeros(code, sums, size)
     with code.loop((count + (BLOCK - 1)) // BLOCK) as block:
@@ -169,7 +177,12 @@ def _multiply(code: Code, spec: Spec, a: Any, task: Int) -> None:
                         slot.set(code.fma(spread, vector, slot.get()))
             _add(code, held, sums + channel * width)
         if spec.bias:
-            with code.when(element.equals(SIDE + 1)):
+            # At 0 and at infinity lie the elements themselves: their sum is the bias' gradient.
+            first_of, second_of, last = element // spec.size, element % spec.size, spec.size - 1
+            corner = (first_of.equals(0) | first_of.equals(last)) & (
+                second_of.equals(0) | second_of.equals(last)
+            )
+            with code.when(corner):
                 held = tile.sums(code, 1, vectors)
                 with code.loop(stop, first) as t:
                     for j, slot in enumerate(held[0]):
@@ -188,25 +201,29 @@ def _add(code: Code, held: list[list[Any]], sums: Pointer) -> None:
 def _back(code: Code, spec: Spec, a: Any, number: Int) -> None:
     """Transform the sums of one tile of outputs to weights and write them."""
     width = spec.tile[1] * code.lanes
-    back, evaluate, _ = matrices(3, 2)
+    back, evaluate, _ = matrices(spec.window, STEP)
     size = (a.padded_channels + 1) * width
-    sums = a.workspace + a.products + number * (SIDE**2) * size
+    sums = a.workspace + a.products + number * (spec.size**2) * size
     mine = a.workspace + a.shared + code.thread * a.private
     table = (mine + a.sums).cast("i64")
     with code.loop(a.channels) as c, code.loop(width, 0, code.lanes) as j:
         at = sums + c * width + j
-        square = [[code.load(at + size * (i * SIDE + n)) for n in range(SIDE)] for i in range(SIDE)]
+        square = [
+            [code.load(at + size * (i * spec.size + n)) for n in range(spec.size)]
+            for i in range(spec.size)
+        ]
         half = [applied(code, back, column) for column in zip(*square, strict=True)]
         for r, row in enumerate(zip(*half, strict=True)):
             for s, value in enumerate(applied(code, back, row)):
-                code.store(value, mine + ((r * 3 + s) * a.channels + c) * width + j)
+                code.store(value, mine + ((r * spec.window + s) * a.channels + c) * width + j)
     if spec.bias:
-        # The second point is 1: there the gradients are added, each times this factor.
-        factor = float(1 / evaluate[1][0] ** 2)
-        total = sums + size * (SIDE + 1) + a.padded_channels * width
+        factors = {0: float(1 / evaluate[0][0]), spec.size - 1: 1.0}
         with code.loop(code.smaller(a.outputs - number * width, width)) as k:
-            value = code.load(total + k, 1) * code.fill(factor, 1)
-            code.store(value, a.db + number * width + k)
+            total = code.fill(0, 1)
+            for i, n in itertools.product(factors, factors):
+                at = sums + size * (i * spec.size + n) + a.padded_channels * width + k
+                total = code.fma(code.load(at, 1), code.fill(factors[i] * factors[n], 1), total)
+            code.store(total, a.db + number * width + k)
     with code.when(a.run_length >= code.lanes):
         weight_sums.tabulate(code, a, width, table)
     weight_sums.write(code, a, width, mine, number, table)

@@ -1,18 +1,15 @@
-"""Gradient of 3x3 weights by Winograd's method: which problems, in which groups of tile rows."""
-
-import math
+"""Gradient of 3x3 and 5x5 weights by Winograd's method: which problems, in which groups of tile rows."""
 
 from faltung.compiler.algorithms.dense_plan import turned
 from faltung.compiler.algorithms.weights import run_of
 from faltung.compiler.algorithms.winograd_input import FLAGS
-from faltung.compiler.algorithms.winograd_weight import SIDE, Spec
+from faltung.compiler.algorithms.winograd_plan import too_small
+from faltung.compiler.algorithms.winograd_weight import Spec
 from faltung.compiler.plan import Plan, Step
 from faltung.compiler.problem import Problem, layout
 from faltung.compiler.target import Target
 
 NAME = "winograd weight gradient"
-CHANNELS = 32  # fewer channels on either side, and the transforms cost more than they save
-PIXELS = 100  # fewer outputs an image, and too many tiles hang over its edge
 GROUP = 4 * 2**20  # bytes of transformed input and gradient that one call holds
 
 
@@ -20,17 +17,17 @@ def refuses(problem: Problem, target: Target) -> str | None:
     """Return why this algorithm does not take a problem."""
     if problem.operation != "conv" or problem.direction != "weight":
         return "it makes gradients of weights"
-    if problem.window != (3, 3) or problem.stride != (1, 1) or problem.dilation != (1, 1):
-        return "it is for 3x3 windows with stride 1 and dilation 1"
+    if (
+        problem.window not in {(3, 3), (5, 5)}
+        or problem.stride != (1, 1)
+        or problem.dilation != (1, 1)
+    ):
+        return "it is for 3x3 and 5x5 windows with stride 1 and dilation 1"
+    if problem.window == (5, 5) and problem.precision == "highest":
+        return "for gradients with 5x5 windows its error is up to 4 times the direct sum's"
     if problem.groups != 1:
         return "it treats all channels at once, and here are groups"
-    if min(problem.channels, problem.outputs) < CHANNELS:
-        return f"its transforms pay from {CHANNELS} channels on both sides"
-    if math.prod(problem.result) < PIXELS:
-        return f"its transforms pay from {PIXELS} outputs an image"
-    if problem.channels % target.lanes:
-        return f"it takes {target.lanes} channels at a time, {problem.channels} is no multiple"
-    return None
+    return too_small(problem, problem.result, problem.channels, target)
 
 
 def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
@@ -39,12 +36,12 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     height = 6
     spec = Spec(
         layout(problem.strides[0]), layout(problem.strides[1]), problem.kind, problem.bias,
-        (height, vectors),
+        problem.window[0], (height, vectors),
     )  # fmt: skip
     width = vectors * target.lanes
     rows, columns = (-(-n // spec.outputs) for n in problem.result)
     tiles = -(-problem.outputs // width)
-    row_bytes = 4 * SIDE**2 * columns * (problem.channels + tiles * width)
+    row_bytes = 4 * spec.size**2 * columns * (problem.channels + tiles * width)
     images = max(1, min(problem.images, GROUP // (rows * row_bytes)))
     rows_in_group = rows if images > 1 else max(1, min(rows, GROUP // row_bytes))
     rows_in_group = -(-rows // -(-rows // rows_in_group))
@@ -59,10 +56,10 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
         for at, group in enumerate(groups)
     ]
     words = (
-        f"F(3x3, 2x2), {height} x {width} channels in registers, {len(groups)} groups of "
+        f"F({spec.taps}x{spec.taps}, 2x2), {height} x {width} channels in registers, {len(groups)} groups of "
         f"{rows_in_group * images} rows of tiles"
     )
-    products = problem.images * rows * columns * SIDE**2 * problem.channels * problem.outputs
+    products = problem.images * rows * columns * spec.size**2 * problem.channels * problem.outputs
     seconds = products * 1.25 / (2 * target.lanes) / threads / 3.2e9
     steps = tuple(step for step, _ in found)
     return [Plan(NAME, words, steps, found[0][1], threads, seconds, guarded=True)]
@@ -84,21 +81,24 @@ def _step(
     k, c, r, s = problem.strides[2]
     offset, r, s = turned(problem, r, s)
     channels, width = problem.channels, spec.tile[1] * target.lanes
-    run = run_of(channels, (3, 3), c, r, s)
+    run = run_of(channels, problem.window, c, r, s)
     if run[0] < target.lanes:
-        run = (1, 0, 3, 3, channels)
-    sums = 9 * channels * width
-    gradients = FLAGS + _rounded(SIDE**2 * padded * channels)
+        run = (1, 0, *problem.window, channels)
+    sums = spec.taps**2 * channels * width
+    gradients = FLAGS + _rounded(spec.size**2 * padded * channels)
     padded_channels = -(-channels // spec.tile[0]) * spec.tile[0]
-    products = gradients + _rounded(SIDE**2 * tiles * padded * width)
-    shared = products + _rounded(SIDE**2 * tiles * (padded_channels + 1) * width)
-    span = columns * spec.outputs + 2
-    private = _rounded(max(SIDE * span * channels, 2 * span * tiles * width, sums + 2 * run[0]))
+    products = gradients + _rounded(spec.size**2 * tiles * padded * width)
+    shared = products + _rounded(spec.size**2 * tiles * (padded_channels + 1) * width)
+    span = columns * spec.outputs + spec.taps - 1
+    private = _rounded(
+        max(spec.size * span * channels, 2 * span * tiles * width, sums + 2 * run[0])
+    )
     top, _, left, _ = problem.padding
     numbers = (
         *group, columns, int(at == 0), int(at == count - 1), 1, channels, problem.outputs,
         *problem.size, *problem.result, *problem.strides[0], 0, *problem.strides[1],
-        k, c, r, s, offset, *run, 3 * channels, channels, channels, 1, sums, sums, 1, 3, 3,
+        k, c, r, s, offset, *run, spec.taps * channels, channels, channels,
+        1, sums, sums, 1, *problem.window,
         top, left, span, padded, padded_channels, tiles, shared, private, gradients, products,
     )  # fmt: skip
     return Step(spec, numbers), 4 * (shared + threads * private)
