@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from faltung.compiler.algorithms import output, panel, tile, weights
+from faltung.compiler.algorithms import dense_sum, output, panel, weights
 from faltung.compiler.emit import Code, Index, Int, Pointer, Program
 from faltung.compiler.plan import POINTERS
 from faltung.compiler.target import Target
@@ -150,7 +150,7 @@ def _task(code: Code, spec: Spec, a: Any, task: Int) -> None:
         k = number * width
 
         def to_staging() -> None:
-            _sum(code, spec, a, held, packed, pixels, staged, sink, k)
+            dense_sum.sum_tile(code, spec, a, held, packed, pixels, staged, sink, k)
             output.write(code, sink, staged, width, k, (lines, a.columns, a.columns), a.target_row)
 
         if spec.sink == "channels" and spec.single:
@@ -158,7 +158,7 @@ def _task(code: Code, spec: Spec, a: Any, task: Int) -> None:
                 with ragged:
                     to_staging()
                 with whole:
-                    _sum(code, spec, a, held, packed, pixels, None, sink, k)
+                    dense_sum.sum_tile(code, spec, a, held, packed, pixels, None, sink, k)
         else:
             to_staging()
 
@@ -209,78 +209,3 @@ def _tables(
     with code.loop((count + (rows - 1)) // rows * rows, count) as pixel:
         code.store_int(last_from, from_table + pixel)
         code.store_int(last_to, to_table + pixel)
-
-
-def _sum(
-    code: Code,
-    spec: Spec,
-    a: Any,
-    held: tuple[Pointer, Index, tuple[Index, Index], Pointer],
-    packed: Pointer,
-    pixels: Int,
-    staged: Pointer | None,
-    sink: output.Sink,
-    k: Int,
-) -> None:
-    """Sum one tile of outputs over all pixels of the block, pass after pass.
-
-    The sums end in `staged`, or, where that is None, in the tensor itself.
-    """
-    origin, block_step, steps, table = held
-    rows, vectors = spec.tile
-    width = vectors * code.lanes
-    parts = a.window_rows // a.pass_rows
-    length = a.pass_rows * a.window_columns * a.block * width
-    with code.loop(1 if spec.single else a.passes) as number:
-        base, line = origin, packed
-        if not spec.single:
-            base = base + number // parts * block_step
-            base = base + number % parts * a.pass_rows * a.tap_row * steps[0]
-            line = packed + number * length
-        with code.loop(pixels, 0, rows) as pixel:
-            sums = tile.sums(code, rows, vectors)
-            starts = [base + code.load_int(table + pixel + i) for i in range(rows)]
-            if staged is not None and not spec.single:
-                with code.when(number > 0):
-                    for i, row in enumerate(sums):
-                        for j, slot in enumerate(row):
-                            at = staged + (pixel + i) * width + j * code.lanes
-                            slot.set(code.load(at))
-            _taps(code, spec, a, sums, starts, line, steps)
-            done = [[slot.get() for slot in row] for row in sums]
-            if staged is None:
-                output.put(code, sink, done, pixel, k)
-            else:
-                for i, values in enumerate(done):
-                    for j, value in enumerate(values):
-                        code.store(value, staged + (pixel + i) * width + j * code.lanes)
-
-
-def _taps(
-    code: Code,
-    spec: Spec,
-    a: Any,
-    sums: list[list[Any]],
-    starts: list[Pointer],
-    line: Pointer,
-    steps: tuple[Index, Index],
-) -> None:
-    """Add the products of the taps of one pass."""
-    width = len(sums[0]) * code.lanes
-    rows, segments, run = spec.taps or (a.pass_rows, a.segments, a.run)
-
-    def segment(r: Index, s: Index) -> None:
-        way = r * (steps[0] * a.tap_row) + s * (steps[1] * a.tap_column)
-        elements = [start + way for start in starts]
-        if spec.woven:
-            at = line + (r * segments + s) * (spec.woven * width)
-            tile.accumulate_woven(code, sums, elements, at, spec.woven)
-            return
-        tile.accumulate(code, sums, elements, line + (r * segments + s) * (run * width), run)
-
-    if spec.taps and rows * segments * run * len(starts) <= tile.FULL_UNROLL:
-        for tap in range(rows * segments):
-            segment(tap // segments, tap % segments)
-    else:
-        with code.loop(rows) as r, code.loop(segments) as s:
-            segment(r, s)

@@ -17,7 +17,8 @@ from faltung.compiler.plan import POINTERS
 from faltung.compiler.target import Target
 
 SIZES = (
-    "images", "groups", "channels", "slice", "slices", "pitch", "outputs", "height", "width", "lines", "columns",
+    "images", "groups", "channels", "slice", "slices", "pitch", "outputs",
+    "height", "width", "lines", "columns",
     "x_image", "x_channel", "x_row", "x_column", "x_offset",
     "dy_image", "dy_channel", "dy_row", "dy_column",
     "dw_output", "dw_channel", "dw_row", "dw_column", "dw_offset",
@@ -107,28 +108,15 @@ def _task(code: Code, spec: Spec, a: Any, task: Int) -> None:
     mine = a.workspace + a.shared + code.thread * a.private
     pixels = a.rows * a.columns
     dy_panel, x_panel = mine, mine + pixels * width * a.tiles_in_chunk
-    reach = (a.window_rows - 1) * a.tap_row + 1
     units = a.images * a.blocks
     with code.loop((part + 1) * units // a.parts, part * units // a.parts) as unit:
         image, block = unit // a.blocks, unit % a.blocks
         line = block * a.rows
         lines = code.smaller(a.lines - line, a.rows)
-        base = a.x + a.x_offset + image * a.x_image
-        base = base + (group * a.channels + number * a.slice) * a.x_channel
-        strides = (a.x_channel, a.x_row, a.x_column)
-        source = panel.Source(base, spec.x, strides, (a.height, a.width))
-        made = panel.Panel(x_panel, a.pitch, a.pitch, code.constant(0), a.panel_width)
-        top = a.top - line * a.stride_row
-        panel.fill(code, source, made, top, a.left, (lines - 1) * a.stride_row + reach)
-
+        _bring_input(code, spec, a, x_panel, (image, group, number), line, lines)
         first = group * a.outputs + first_tile * width
-        base = a.dy + image * a.dy_image + first * a.dy_channel + line * a.dy_row
-        strides = (a.dy_channel, a.dy_row, a.dy_column)
-        source = panel.Source(base, spec.dy, strides, (lines, a.columns))
         total = code.smaller(a.outputs - first_tile * width, a.tiles_in_chunk * width)
-        made = panel.Panel(dy_panel, code.constant(width), total, pixels * width, a.columns)
-        panel.fill(code, source, made, 0, 0, lines, ragged=True)
-
+        _bring_gradient(code, spec, a, dy_panel, (image, first, total), line, lines)
         with code.loop(count) as tile_number:
             gradient = dy_panel + tile_number * (pixels * width)
             own = sums + tile_number * size
@@ -136,6 +124,35 @@ def _task(code: Code, spec: Spec, a: Any, task: Int) -> None:
             if spec.bias:
                 with code.when(number.equals(0)):
                     _add_bias(code, spec, a, gradient, own + a.slices * a.slice_sums, lines)
+
+
+def _bring_input(
+    code: Code, spec: Spec, a: Any, to: Pointer, which: tuple[Int, Int, Int], line: Int, lines: Int
+) -> None:
+    """Bring the input of a block of rows, of one slice of channels, into a panel."""
+    image, group, number = which
+    base = a.x + a.x_offset + image * a.x_image
+    base = base + (group * a.channels + number * a.slice) * a.x_channel
+    strides = (a.x_channel, a.x_row, a.x_column)
+    source = panel.Source(base, spec.x, strides, (a.height, a.width))
+    made = panel.Panel(to, a.pitch, a.pitch, code.constant(0), a.panel_width)
+    reach = (a.window_rows - 1) * a.tap_row + 1
+    top = a.top - line * a.stride_row
+    panel.fill(code, source, made, top, a.left, (lines - 1) * a.stride_row + reach)
+
+
+def _bring_gradient(
+    code: Code, spec: Spec, a: Any, to: Pointer, which: tuple[Int, Int, Int], line: Int, lines: Int
+) -> None:
+    """Bring the gradient of a block of rows, of `total` outputs from the first, into panels."""
+    image, first, total = which
+    width = spec.tile[1] * code.lanes
+    base = a.dy + image * a.dy_image + first * a.dy_channel + line * a.dy_row
+    strides = (a.dy_channel, a.dy_row, a.dy_column)
+    source = panel.Source(base, spec.dy, strides, (lines, a.columns))
+    plane = a.rows * a.columns * width
+    made = panel.Panel(to, code.constant(width), total, plane, a.columns)
+    panel.fill(code, source, made, 0, 0, lines, ragged=True)
 
 
 def _products(

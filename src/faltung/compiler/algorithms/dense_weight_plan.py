@@ -2,16 +2,10 @@
 
 from dataclasses import dataclass
 
-from faltung.compiler.algorithms.dense_plan import (
-    PACKED,
-    SERIAL,
-    Correlation,
-    simplified,
-    turned,
-    woven_channels,
-)
+from faltung.compiler.algorithms.correlation import Correlation, simplified, turned
+from faltung.compiler.algorithms.dense_plan import PACKED, SERIAL, woven_channels
 from faltung.compiler.algorithms.dense_weight import Spec
-from faltung.compiler.algorithms.weights import run_of
+from faltung.compiler.algorithms.runs import gathered
 from faltung.compiler.plan import Plan, Step
 from faltung.compiler.problem import Problem, layout
 from faltung.compiler.target import Target
@@ -63,17 +57,14 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     chunks = 1 if others % team == 0 or others >= 4 * team else min(tiles, team)
     in_chunk = -(-tiles // chunks)
     chunks = -(-tiles // in_chunk)
-    run_of_dw = run_of(slice_, job.window, *job.weights[2:5])
-    if run_of_dw[0] < lanes:
-        run_of_dw = (1, 0, *job.window, slice_)
+    run_of_dw = gathered(slice_, job.window, job.weights[2:5], lanes)
     room = max(cut.pixels * tile_width * in_chunk + cut.panel + SLACK, 2 * run_of_dw[0])
     private = -(-room // 16) * 16
-    place_column = slice_ if segments == 1 else padded
     shared = -(-parts * sums // 16) * 16
     numbers = (
-        problem.images, groups, pitch or channels, slice_, slices, pitch or slice_, outputs, *job.size,
-        *job.result, *job.source, *job.target[:4], *job.weights[1:], *run_of_dw,
-        segments * padded, place_column, -job.origin[0], -job.origin[1], cut.width, *job.window,
+        problem.images, groups, pitch or channels, slice_, slices, pitch or slice_, outputs,
+        *job.size, *job.result, *job.source, *job.target[:4], *job.weights[1:], *run_of_dw,
+        segments * padded, slice_ if segments == 1 else padded, -job.origin[0], -job.origin[1], cut.width, *job.window,
         segments, run, padded, slice_sums, size, tiles,
         *job.stride, *job.dilation, cut.rows, blocks, parts, chunks, in_chunk, shared, private,
     )  # fmt: skip
@@ -85,8 +76,8 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
         f"{height} places x {tile_width} channels in registers, {cut.rows} rows of {cut.slice} "
         f"channels a block, {parts} parts, {chunks} chunks of channels"
     )
-    workspace = 4 * (shared + team * private)
-    return [Plan(NAME, words, (Step(spec, numbers),), workspace, team, seconds)]
+    step, room = Step(spec, numbers), 4 * (shared + team * private)
+    return [Plan(NAME, words, (step,), room, team, seconds)]
 
 
 def _correlation(problem: Problem) -> Correlation:
@@ -105,7 +96,7 @@ def _correlation(problem: Problem) -> Correlation:
             (*problem.strides[0], 0),
             (*problem.strides[1], 0),
             (0, k, c, r, s, offset),
-        )  # fmt: skip
+        )
     )
 
 

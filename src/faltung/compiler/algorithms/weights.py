@@ -230,26 +230,3 @@ def _gather(
             code.store(code.load(at, 1), line + c * width + k)
         with code.loop(width, count) as k, code.loop(block) as c:
             code.store(code.fill(0, 1), line + c * width + k)
-
-
-def run_of(
-    block: int, window: tuple[int, int], channel: int, row: int, column: int
-) -> tuple[int, int, int, int, int]:
-    """Find what lies side by side: the numbers of a `Run`, for strides of channels and taps.
-
-    The longest of: all taps of a block of channels, all taps of a channel, a block of channels of
-    a tap; where nothing does, a run of one element.
-    """
-    rows, columns = window
-    axes = {"row": (rows, row), "column": (columns, column), "channel": (block, channel)}
-    for inside in (("row", "column", "channel"), ("row", "column"), ("channel",)):
-        length = 1
-        for size, stride in sorted((axes[name] for name in inside), key=lambda a: abs(a[1])):
-            if size > 1 and abs(stride) != length:
-                break
-            length *= size
-        else:
-            first = sum((n - 1) * s for n, s in (axes[name] for name in inside) if s < 0)
-            walk = (1 if name in inside else axes[name][0] for name in axes)
-            return (length, first, *walk)  # type: ignore[return-value]
-    return 1, 0, rows, columns, block

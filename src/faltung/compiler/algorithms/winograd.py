@@ -1,9 +1,9 @@
 """Winograd's convolution: small square windows at stride 1 with fewer products.
 
-An m x m tile of outputs of an r x r window needs (m + r - 1)² products a pair of channels instead of
-(m r)²: F(2x2, 3x3) 2.25 times fewer, F(4x4, 3x3) four times, F(2x2, 5x5) 2.8 times. The input tile and the kernel are transformed, multiplied
-element by element (a matrix product over channels for each element), and transformed back:
-Y = Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A.
+An m x m tile of outputs of an r x r window needs (m + r - 1)² products a pair of channels, not
+(m r)²: F(2x2, 3x3) 2.25 times fewer, F(4x4, 3x3) four times, F(2x2, 5x5) 2.8 times. The input tile
+and the kernel are transformed, multiplied element by element (a matrix product over channels for
+each element), and transformed back: Y = Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A.
 
 One call treats a group of tile rows in two regions: the input tiles are transformed into
 [element][tile][channel]; then each task takes one tile of outputs, transforms its weights, and
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from faltung.compiler.algorithms import output, panel, tile, weights
+from faltung.compiler.algorithms import output, tile, weights
 from faltung.compiler.algorithms.toom_cook import matrices
 from faltung.compiler.algorithms.winograd_input import (
     FLAGS,

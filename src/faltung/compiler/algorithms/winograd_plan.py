@@ -2,9 +2,9 @@
 
 import math
 
-from faltung.compiler.algorithms.dense_plan import Correlation, correlations
+from faltung.compiler.algorithms.correlation import Correlation, correlations
+from faltung.compiler.algorithms.runs import run_of
 from faltung.compiler.algorithms.tile import shape
-from faltung.compiler.algorithms.weights import run_of
 from faltung.compiler.algorithms.winograd import Spec
 from faltung.compiler.algorithms.winograd_input import FLAGS
 from faltung.compiler.plan import Plan, Step
@@ -80,8 +80,8 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
             steps.append(step)
             workspace = max(workspace, room)
     words = (
-        f"F({side}x{side}, {taps}x{taps}), {spec.tile[0]} tiles x {spec.tile[1] * target.lanes} channels in "
-        f"registers, {len(steps)} groups of {rows_in_group * images} rows of tiles"
+        f"F({side}x{side}, {taps}x{taps}), {spec.tile[0]} tiles x {spec.tile[1] * target.lanes} "
+        f"channels in registers, {len(steps)} groups of {rows_in_group * images} rows of tiles"
     )
     products = problem.images * rows * columns * size * channels * outputs
     seconds = products * 1.25 / (2 * target.lanes) / threads / 3.2e9

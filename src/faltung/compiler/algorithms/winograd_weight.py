@@ -2,8 +2,8 @@
 
 Tiles of 2 x 2 gradients meet tiles of 4 x 4 inputs and give 3 x 3 weights: F(3x3, 2x2) needs 16
 products where 36 are summed, F(5x5, 2x2) 36 for 100. Inputs and gradients are transformed tile by
-tile, the products of each element are summed over all tiles (a matrix product), and the sums are transformed
-back once. A call treats a group of tile rows and adds to the sums of the calls before it.
+tile, the products of each element are summed over all tiles (a matrix product), and the sums are
+transformed back once. A call treats a group of tile rows and adds to the sums of those before it.
 
 As in `winograd`, numbers beyond `LARGEST` raise a flag.
 """

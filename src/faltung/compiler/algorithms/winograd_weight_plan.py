@@ -1,7 +1,7 @@
-"""Gradient of 3x3 and 5x5 weights by Winograd's method: which problems, in which groups of tile rows."""
+"""Gradient of 3x3 and 5x5 weights by Winograd's method: which problems, in which groups."""
 
-from faltung.compiler.algorithms.dense_plan import turned
-from faltung.compiler.algorithms.weights import run_of
+from faltung.compiler.algorithms.correlation import turned
+from faltung.compiler.algorithms.runs import gathered
 from faltung.compiler.algorithms.winograd_input import FLAGS
 from faltung.compiler.algorithms.winograd_plan import too_small
 from faltung.compiler.algorithms.winograd_weight import Spec
@@ -56,8 +56,8 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
         for at, group in enumerate(groups)
     ]
     words = (
-        f"F({spec.taps}x{spec.taps}, 2x2), {height} x {width} channels in registers, {len(groups)} groups of "
-        f"{rows_in_group * images} rows of tiles"
+        f"F({spec.taps}x{spec.taps}, 2x2), {height} x {width} channels in registers, "
+        f"{len(groups)} groups of {rows_in_group * images} rows of tiles"
     )
     products = problem.images * rows * columns * spec.size**2 * problem.channels * problem.outputs
     seconds = products * 1.25 / (2 * target.lanes) / threads / 3.2e9
@@ -81,9 +81,7 @@ def _step(
     k, c, r, s = problem.strides[2]
     offset, r, s = turned(problem, r, s)
     channels, width = problem.channels, spec.tile[1] * target.lanes
-    run = run_of(channels, problem.window, c, r, s)
-    if run[0] < target.lanes:
-        run = (1, 0, *problem.window, channels)
+    run = gathered(channels, problem.window, (c, r, s), target.lanes)
     sums = spec.taps**2 * channels * width
     gradients = FLAGS + _rounded(spec.size**2 * padded * channels)
     padded_channels = -(-channels // spec.tile[0]) * spec.tile[0]

@@ -1,0 +1,101 @@
+"""The sums of one tile of outputs of a dense convolution, pass after pass."""
+
+from typing import Any, Protocol
+
+from faltung.compiler.algorithms import output, tile
+from faltung.compiler.emit import Code, Index, Int, Pointer
+
+
+class Shape(Protocol):
+    """What of a kernel's specification the sums depend on; see `dense.Spec`."""
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        """Rows and vectors of the register tile."""
+
+    @property
+    def single(self) -> bool:
+        """One pass makes the whole sum."""
+
+    @property
+    def woven(self) -> int:
+        """Channels of the small groups that share a vector, or 0."""
+
+    @property
+    def taps(self) -> tuple[int, int, int] | None:
+        """Rows of taps, segments and steps of a pass, where they are unrolled."""
+
+
+def sum_tile(
+    code: Code,
+    spec: Shape,
+    a: Any,
+    held: tuple[Pointer, Index, tuple[Index, Index], Pointer],
+    packed: Pointer,
+    pixels: Int,
+    staged: Pointer | None,
+    sink: output.Sink,
+    k: Int,
+) -> None:
+    """Sum one tile of outputs over all pixels of the block, pass after pass.
+
+    The sums end in `staged`, or, where that is None, in the tensor itself.
+    """
+    origin, block_step, steps, table = held
+    rows, vectors = spec.tile
+    width = vectors * code.lanes
+    parts = a.window_rows // a.pass_rows
+    length = a.pass_rows * a.window_columns * a.block * width
+    with code.loop(1 if spec.single else a.passes) as number:
+        base, line = origin, packed
+        if not spec.single:
+            base = base + number // parts * block_step
+            base = base + number % parts * a.pass_rows * a.tap_row * steps[0]
+            line = packed + number * length
+        with code.loop(pixels, 0, rows) as pixel:
+            sums = tile.sums(code, rows, vectors)
+            starts = [base + code.load_int(table + pixel + i) for i in range(rows)]
+            if staged is not None and not spec.single:
+                with code.when(number > 0):
+                    for i, row in enumerate(sums):
+                        for j, slot in enumerate(row):
+                            at = staged + (pixel + i) * width + j * code.lanes
+                            slot.set(code.load(at))
+            _taps(code, spec, a, sums, starts, line, steps)
+            done = [[slot.get() for slot in row] for row in sums]
+            if staged is None:
+                output.put(code, sink, done, pixel, k)
+            else:
+                for i, values in enumerate(done):
+                    for j, value in enumerate(values):
+                        code.store(value, staged + (pixel + i) * width + j * code.lanes)
+
+
+def _taps(
+    code: Code,
+    spec: Shape,
+    a: Any,
+    sums: list[list[Any]],
+    starts: list[Pointer],
+    line: Pointer,
+    steps: tuple[Index, Index],
+) -> None:
+    """Add the products of the taps of one pass."""
+    width = len(sums[0]) * code.lanes
+    rows, segments, run = spec.taps or (a.pass_rows, a.segments, a.run)
+
+    def segment(r: Index, s: Index) -> None:
+        way = r * (steps[0] * a.tap_row) + s * (steps[1] * a.tap_column)
+        elements = [start + way for start in starts]
+        if spec.woven:
+            at = line + (r * segments + s) * (spec.woven * width)
+            tile.accumulate_woven(code, sums, elements, at, spec.woven)
+            return
+        tile.accumulate(code, sums, elements, line + (r * segments + s) * (run * width), run)
+
+    if spec.taps and rows * segments * run * len(starts) <= tile.FULL_UNROLL:
+        for tap in range(rows * segments):
+            segment(tap // segments, tap % segments)
+    else:
+        with code.loop(rows) as r, code.loop(segments) as s:
+            segment(r, s)
