@@ -2,6 +2,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+BENCH_STAMP := $(VENV)/installed-bench
 PYTHON ?= python3
 DEMO := runs/demo
 
@@ -28,8 +29,12 @@ test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --cov=faltung --cov-report=
 	$(BIN)/coverage report --include='*/geometry.py,*/errors.py,*/settings.py,*/functional/*.py,*/nn/*.py' --show-missing --fail-under=100
 
-bench: $(STAMP)
-	$(BIN)/python benchmarks/border.py
+$(BENCH_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	touch $@
+
+bench: $(BENCH_STAMP)
+	$(BIN)/faltung bench
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

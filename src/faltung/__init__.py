@@ -8,6 +8,7 @@ from faltung.errors import FaltungError
 
 if TYPE_CHECKING:
     from faltung import functional, geometry, nn
+    from faltung.explain import why
     from faltung.switch import disable, enable, enabled, is_enabled
 
 __version__ = "0.1.0"
@@ -23,9 +24,13 @@ __all__ = [
     "geometry",
     "is_enabled",
     "nn",
+    "why",
 ]
 
-_HOMES = dict.fromkeys(("disable", "enable", "enabled", "is_enabled"), "switch")
+_HOMES = {
+    **dict.fromkeys(("disable", "enable", "enabled", "is_enabled"), "switch"),
+    "why": "explain",
+}
 
 
 def __getattr__(name: str) -> Any:

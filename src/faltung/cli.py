@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import yaml
 
+from faltung.commands import COMMANDS
 from faltung.errors import ArgumentError, ConfigError, FaltungError, RunError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="The 2-D convolutional layer: train and use a reader of handwritten characters.",
+    help="The 2-D convolutional layer: a reader of handwritten characters, and the kernels below.",
 )
 
 
@@ -285,3 +286,7 @@ def edges(
     from faltung.recognition.edges import edges as edged
 
     typer.echo(f"saved {os.fspath(edged(image, kernel, out))}")
+
+
+for command in COMMANDS:
+    app.command()(command)

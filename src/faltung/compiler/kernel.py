@@ -5,6 +5,7 @@ the store on disk, and only then emitted and compiled.
 """
 
 import hashlib
+import os
 import threading
 import time
 from dataclasses import dataclass
@@ -19,6 +20,11 @@ from faltung.settings import cache_folder
 
 _known: dict[tuple[Spec, Target], "Kernel"] = {}
 _lock = threading.Lock()
+
+if hasattr(os, "register_at_fork"):  # a child must not inherit a lock that is held, ours or LLVM's
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ Every kernel is called with the address of a block of 64-bit integers. The first
 | conv forward | x | weight | bias or 0 | y | workspace |
 | conv input | dy | weight | bias or 0 | dx | workspace |
 | conv weight | x | dy | db or 0 | dw | workspace |
-| max, min forward | x | 0 | positions (int64, dense as y) or 0 | y | workspace |
+| max, min forward | x | positions (int64, dense as y) or 0 | 0 | y | workspace |
 | max, min input | dy | positions (int64, dense as dy) | 0 | dx | workspace |
 | avg forward / input | x / dy | 0 | 0 | y / dx | workspace |
 

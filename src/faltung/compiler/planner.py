@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from faltung.compiler.algorithms import (
     dense_plan,
     dense_weight_plan,
+    depthwise,
+    pooling,
+    pooling_gradient,
+    pooling_scatter,
     winograd_plan,
     winograd_weight_plan,
 )
@@ -13,11 +17,19 @@ from faltung.compiler.problem import Problem
 from faltung.compiler.target import Target
 
 ALGORITHMS: tuple[Algorithm, ...] = (
+    depthwise,
     winograd_plan,
     winograd_weight_plan,
     dense_plan,
     dense_weight_plan,
+    pooling,
+    pooling_gradient,
+    pooling_scatter,
 )
+
+
+class NoAlgorithmError(ValueError):
+    """A problem that no algorithm takes; the message holds what each says."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +55,7 @@ def explain(problem: Problem, target: Target, threads: int) -> Explanation:
     """Return the plan that runs, and why the others do not.
 
     Raises:
-        ValueError: No algorithm takes the problem; the message holds what each says.
+        NoAlgorithmError: No algorithm takes the problem; the message holds what each says.
     """
     chosen: tuple[str, Plan] | None = None
     otherwise: Plan | None = None
@@ -60,5 +72,5 @@ def explain(problem: Problem, target: Target, threads: int) -> Explanation:
                 otherwise = algorithm.plans(problem, target, threads)[0]
     if chosen is None:
         said = "; ".join(f"{name}: {sentence}" for name, sentence in refusals)
-        raise ValueError(f"no algorithm takes {problem}: {said}")
+        raise NoAlgorithmError(f"no algorithm takes {problem}: {said}")
     return Explanation(problem, target, chosen[1], otherwise, tuple(refusals))

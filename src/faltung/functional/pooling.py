@@ -64,8 +64,8 @@ def max_pool2d(
 
     Source: `torch.nn.functional.max_pool2d`.
     """
-    y, at = _extreme("max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode)
-    return (y, at) if return_indices else y
+    given = (kernel_size, stride, padding, dilation, ceil_mode)
+    return _extreme("max", input, *given, return_indices=return_indices)
 
 
 @overload
@@ -119,19 +119,22 @@ def min_pool2d(
         ShapeError: A window is larger than the padded input, or lies on nothing but padding.
         DtypeError: The elements have no order, or torch does not pool them.
     """
-    y, at = _extreme("min_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode)
-    return (y, at) if return_indices else y
+    given = (kernel_size, stride, padding, dilation, ceil_mode)
+    return _extreme("min", input, *given, return_indices=return_indices)
 
 
 def _extreme(
-    operation: Literal["max_pool2d", "min_pool2d"],
+    kind: Literal["max", "min"],
     input: Tensor,
     kernel_size: Pair,
     stride: Pair | None,
     padding: Padding,
     dilation: Pair,
     ceil_mode: bool,
-) -> tuple[Tensor, Tensor]:
+    *,
+    return_indices: bool,
+) -> Tensor | tuple[Tensor, Tensor]:
+    operation = f"{kind}_pool2d"
     x = checks.image(operation, input)
     checks.element_type(
         operation,
@@ -144,8 +147,13 @@ def _extreme(
     form = padding_form(padding)
     windows = sliding(x.shape[2:], size, strides, form, dilations, ceil=ceil_mode)
     _require_sight(x, windows)
-    operator = ops.max_pool2d if operation == "max_pool2d" else ops.min_pool2d
-    y, at = operator(x, size, strides, flat(windows), dilations, ceil_mode)
+    resolved = (size, strides, flat(windows), dilations, ceil_mode)
+    if not return_indices and not (x.requires_grad and torch.is_grad_enabled()):
+        values = ops.max_pool2d_values if kind == "max" else ops.min_pool2d_values
+        return checks.unbatched(values(x, *resolved), input)
+    y, at = (ops.max_pool2d if kind == "max" else ops.min_pool2d)(x, *resolved)
+    if not return_indices:
+        return checks.unbatched(y, input)
     return checks.unbatched(y, input), checks.unbatched(at, input)
 
 

@@ -16,7 +16,6 @@ from faltung.compiler.call import Call, ready
 from faltung.compiler.problem import Problem
 from faltung.compiler.target import Target, pretending
 from faltung.geometry import windows
-from faltung.ops import seam
 from faltung.ops.registry import empty, memory_format
 from faltung.ops.theirs import convolution as theirs
 from faltung.settings import instruction_set
@@ -25,7 +24,7 @@ Ints = list[int]
 Geometry = tuple[Ints, Ints, Ints, int, bool]
 KINDS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
-_calls: dict[tuple[Any, ...], Call] = {}
+_calls: dict[tuple[Any, ...], Call | None] = {}
 
 
 @cache
@@ -76,14 +75,17 @@ def run(
     )
 
 
-def call_of(key: tuple[Any, ...], problem: Callable[[], Problem]) -> Call:
-    """Return the call of a key, planned at its first use."""
-    call = _calls.get(key)
-    if call is None:
+def call_of(key: tuple[Any, ...], problem: Callable[[], Problem]) -> Call | None:
+    """Return the call of a key, planned at its first use, or None where no algorithm takes it."""
+    if key not in _calls:
         cpu = target()
-        found = planner.explain(problem(), cpu, key[0])
-        call = _calls[key] = ready(found.plan, cpu, found.otherwise)
-    return call
+        try:
+            found = planner.explain(problem(), cpu, key[0])
+        except planner.NoAlgorithmError:
+            _calls[key] = None
+        else:
+            _calls[key] = ready(found.plan, cpu, found.otherwise)
+    return _calls[key]
 
 
 def conv_key(
@@ -93,7 +95,7 @@ def conv_key(
     stride, padding, dilation, groups, flip = geometry
     return (
         threads(), direction, first.shape, first.stride(), second.shape, second.stride(),
-        out.shape, out.stride(), first.dtype, bias, 
+        out.shape, out.stride(), first.dtype, bias,
         torch.get_float32_matmul_precision(), *stride, *padding, *dilation, groups, flip,
     )  # fmt: skip
 
@@ -122,7 +124,8 @@ def _convolved(
     direction: str, first: Tensor, second: Tensor, bias: Tensor | None, out: Tensor,
     geometry: Geometry,
 ) -> Tensor:  # fmt: skip
-    run(planned(direction, first, second, out, bias is not None, geometry), first, second, bias, out)
+    call = planned(direction, first, second, out, bias is not None, geometry)
+    run(call, first, second, bias, out)
     return out
 
 
@@ -131,7 +134,10 @@ def planned(
 ) -> Call:
     """Return the call that computes a convolution in a direction."""
     key = conv_key(direction, first, second, out, bias, geometry)
-    return call_of(key, lambda: conv_problem(direction, first, second, out, bias, geometry))
+    call = call_of(key, lambda: conv_problem(direction, first, second, out, bias, geometry))
+    if call is None:
+        raise AssertionError("the dense algorithms take every convolution")
+    return call
 
 
 def conv2d(
@@ -197,13 +203,3 @@ def conv2d_weight_gradient(
     geometry = (stride, padding, dilation, groups, flip)
     _convolved("weight", x, dy, db if with_bias else None, out, geometry)
     return out, db
-
-
-def install() -> None:
-    """Let the operators run these kernels."""
-    seam.set_ours("conv2d", conv2d)
-    seam.set_ours("conv2d_input_gradient", conv2d_input_gradient)
-    seam.set_ours("conv2d_weight_gradient", conv2d_weight_gradient)
-
-
-install()

@@ -59,6 +59,43 @@ def _register_extreme(
     )
 
 
+def _register_values(
+    name: str,
+    with_positions: Callable[..., tuple[Tensor, Tensor]],
+    extreme: Callable[[Tensor, Windows], tuple[Tensor, Tensor]],
+) -> Callable[..., Tensor]:
+    """Register the same without positions: for whoever needs neither them nor a gradient."""
+
+    def run(
+        x: Tensor, size: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil_mode: bool
+    ) -> Tensor:
+        return extreme(x, windows(size, stride, padding, dilation, ceil_mode))[0]
+
+    def fake(
+        x: Tensor, size: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil_mode: bool
+    ) -> Tensor:
+        return _pooled(x, windows(size, stride, padding, dilation, ceil_mode))
+
+    def keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, *ctx.geometry = inputs
+        ctx.save_for_backward(x)
+
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        (x,) = ctx.saved_tensors
+        _, at = with_positions(x, *ctx.geometry)
+        return extreme_pool2d_gradient(dy, at, list(x.shape[2:])), None, None, None, None, None
+
+    return register(
+        name,
+        "(Tensor input, SymInt[2] size, SymInt[2] stride, SymInt[4] padding, SymInt[2] dilation,"
+        " bool ceil_mode) -> Tensor",
+        theirs=run,
+        fake=fake,
+        backward=backward,
+        setup_context=keep,
+    )
+
+
 def _gradient_fake(dy: Tensor, at: Tensor, size: Ints) -> Tensor:
     return empty(dy, (*dy.shape[:2], *size), memory_format(dy))
 
@@ -82,6 +119,8 @@ extreme_pool2d_gradient = register(
 )
 max_pool2d = _register_extreme("max_pool2d", theirs.max_pool2d)
 min_pool2d = _register_extreme("min_pool2d", theirs.min_pool2d)
+max_pool2d_values = _register_values("max_pool2d_values", max_pool2d, theirs.max_pool2d)
+min_pool2d_values = _register_values("min_pool2d_values", min_pool2d, theirs.min_pool2d)
 
 AVG_GEOMETRY = (
     "SymInt[2] size, SymInt[2] stride, SymInt[4] padding, bool ceil_mode,"

@@ -110,7 +110,11 @@ def remember(
     out: Tensor,
 ) -> None:
     """Note that a call with these arguments was correct and came to `resolved`."""
-    if torch.compiler.is_compiling() or x.dim() != 4 or seam.implementation("conv2d") is not ours.conv2d:
+    if (
+        torch.compiler.is_compiling()
+        or x.dim() != 4
+        or seam.implementation("conv2d") is not ours.conv2d
+    ):
         return
     try:
         key = key_of(x, w, bias, geometry)

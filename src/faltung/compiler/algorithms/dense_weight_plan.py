@@ -64,7 +64,8 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     numbers = (
         problem.images, groups, pitch or channels, slice_, slices, pitch or slice_, outputs,
         *job.size, *job.result, *job.source, *job.target[:4], *job.weights[1:], *run_of_dw,
-        segments * padded, slice_ if segments == 1 else padded, -job.origin[0], -job.origin[1], cut.width, *job.window,
+        segments * padded, slice_ if segments == 1 else padded, -job.origin[0], -job.origin[1],
+        cut.width, *job.window,
         segments, run, padded, slice_sums, size, tiles,
         *job.stride, *job.dilation, cut.rows, blocks, parts, chunks, in_chunk, shared, private,
     )  # fmt: skip

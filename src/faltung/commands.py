@@ -1,0 +1,86 @@
+"""Commands about kernels: which runs and why, whether they are right, where they lie, how fast."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def why(
+    text: Annotated[
+        list[str], typer.Argument(help="Such as ic64ih56oc64kh3ph1, or max ic64ih112kh3sh2ph1.")
+    ],
+    measure: Annotated[bool, typer.Option("--measure", help="Also measure the time.")] = False,
+) -> None:
+    """Say which kernel runs for a problem, and why the others do not."""
+    from faltung.explain import why as explained
+
+    typer.echo(str(explained(" ".join(text), measured=measure)))
+
+
+def selfcheck(
+    seconds: Annotated[float, typer.Option(help="What it may take, about.")] = 60,
+) -> int:
+    """Compare the kernels with the definition, on this machine."""
+    from faltung.selfcheck import check
+
+    right = check(typer.echo, seconds)
+    typer.echo("nothing was wrong" if right else "some kernels are wrong: see FAILED above")
+    return 0 if right else 1
+
+
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove the kernels.")] = False,
+) -> int:
+    """Say what lies in the store of compiled kernels."""
+    from faltung.compiler.kernel import store
+
+    kept = store()
+    typer.echo(f"folder   {kept.folder}")
+    if clear:
+        typer.echo(f"removed  {kept.clear()} kernels")
+    else:
+        found = kept.entries()
+        size = sum(entry.size for entry in found)
+        current = sum(entry.current for entry in found)
+        typer.echo(f"kernels  {len(found)}, {current} of them of this version")
+        typer.echo(f"bytes    {size:,} of at most {kept.limit:,}")
+    if kept.trouble is not None:
+        typer.echo(f"trouble: {kept.trouble}", err=True)
+        return 1
+    return 0
+
+
+def bench(
+    match: Annotated[str, typer.Option(help="Only problems in which this expression is.")] = "",
+    groups: Annotated[str | None, typer.Option(help="Of dense,special,pools.")] = None,
+    directions: Annotated[str | None, typer.Option(help="Of forward,input,weight.")] = None,
+    peers: Annotated[
+        str | None,
+        typer.Option(help="Of torch,compile,onnxruntime,openvino,jax; all but compile."),
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of everybody.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Samples of each candidate.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="No round of a line starts later.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="File for all results.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="File for a picture, .png or .svg.")] = None,
+) -> int:
+    """Time our kernels and those of other libraries on a list of layers."""
+    import torch
+
+    from faltung.bench.run import main
+    from faltung.compiler.peak import peak
+
+    team = threads or torch.get_num_threads()
+    lists = {"groups": groups, "directions": directions, "peers": peers}
+    given: dict[str, Any] = {
+        name: text.split(",") for name, text in lists.items() if text is not None
+    }
+    numbers = {"rounds": rounds, "seconds": seconds}
+    given |= {name: number for name, number in numbers.items() if number is not None}
+    return main(
+        match=match, threads=threads, csv=csv, picture=picture, peak=lambda: peak(team), **given
+    )
+
+
+COMMANDS = (why, selfcheck, cache, bench)

@@ -1,0 +1,144 @@
+"""Depthwise convolution: every output channel sees one input channel.
+
+There is nothing to share between channels, so these problems are bound by loads, not by
+arithmetic: `depthwise_kernel` computes them, and their input gradient, from panels of one channel
+or of a few vectors of channels; `depthwise_weight` computes the gradient of the weight. Any window,
+stride, dilation, padding, layout and channel multiplier is taken.
+"""
+
+from faltung.compiler.algorithms import depthwise_weight_plan
+from faltung.compiler.algorithms.depthwise_axes import Axis, gathered, scattered
+from faltung.compiler.algorithms.depthwise_choice import NAME, SHARE, direct, near, panels, seconds
+from faltung.compiler.algorithms.depthwise_form import whole
+from faltung.compiler.algorithms.depthwise_kernel import Spec
+from faltung.compiler.algorithms.depthwise_sums import UNROLLED_COLUMNS
+from faltung.compiler.plan import Plan, Step
+from faltung.compiler.problem import KINDS, Problem
+from faltung.compiler.target import Target
+
+__all__ = ["NAME", "plans", "refuses"]
+
+SERIAL = 400_000  # products below which one thread is faster than a team
+FEW = 4  # columns of taps up to which other tiles are better than what the count of loads says
+DIRECT = (4, 2)  # the tile where no panel is made: many rows, of which each is read seldom
+
+
+def refuses(problem: Problem, target: Target) -> str | None:
+    """Return the sentence that says why this algorithm does not take a problem, or None."""
+    if problem.operation != "conv":
+        return f"it takes convolutions, and this is operation {problem.operation!r}"
+    if problem.groups != problem.channels:
+        return (
+            f"it takes one input channel a group, and here {problem.channels} channels lie in "
+            f"{problem.groups} groups"
+        )
+    if problem.kind not in KINDS:
+        return f"it takes elements of {' and '.join(KINDS)}, and these are {problem.kind!r}"
+    if target.lanes < 2:
+        return f"it needs vectors, and {target.level} has none"
+    return None
+
+
+def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
+    """Return candidates, the best first."""
+    if refuses(problem, target) is not None:
+        return []
+    team = 1 if problem.macs < SERIAL else threads
+    if problem.direction == "weight":
+        return [depthwise_weight_plan.plan(problem, target, team)]
+    return [_plan(problem, target, team)]
+
+
+def _plan(problem: Problem, target: Target, threads: int) -> Plan:
+    """Plan the convolution or its input gradient."""
+    forward = problem.direction == "forward"
+    source, sink = (problem.size, problem.result)[:: 1 if forward else -1]
+    (rows, top), (columns, left) = (_axis(problem, along) for along in (0, 1))
+    step = problem.stride if forward else (1, 1)
+    multiplier = problem.outputs // problem.channels
+    fan = (1, multiplier) if forward else (multiplier, 1)
+    layouts = [near(problem, target, i) for i in (0, 2)]
+    over = layouts == ["channels", "channels"] and multiplier == 1
+    vectors, units = panels(problem, target) if over else (1, problem.channels)
+
+    lines, positions = -(-sink[0] // len(rows)), -(-sink[1] // len(columns))
+    bare = over and direct(problem, target, (lines, positions))
+    if bare:
+        vectors, units = problem.channels // target.lanes, 1
+    tile = DIRECT if bare else _tile(target, over, (rows, columns), (lines, positions))
+    full = -(-positions // target.lanes)
+    spec = Spec(
+        rows, columns, step, problem.window, "channels" if over else "rows",
+        (layouts[0] == "rows", layouts[1] == "rows"), fan, problem.kind, problem.bias,
+        problem.activation, tile, 0 if over else (full - 1) % tile[1] + 1, vectors, bare,
+    )  # fmt: skip
+    unit, rests = (target.lanes, 1) if over else (1, step[1])
+    positions = positions if over else full * target.lanes
+    width = (positions - 1) * step[1] + max(axis.reach for axis in columns)
+    segment = -(-width // rests) * unit
+    reach = max(axis.reach for axis in rows)
+
+    def plane(blocks: int) -> int:
+        return whole(((-(-lines // blocks) - 1) * step[0] + reach) * segment * rests)
+
+    planes = 0 if bare else vectors if over else fan[0]
+    least = tile[0] + (1 if sink[0] % len(rows) else 0)
+    blocks = 1
+    while lines // (blocks + 1) >= least and (
+        bare
+        or planes * plane(blocks) * 4 > target.l2 // SHARE
+        or units * problem.images * blocks < 2 * threads
+    ):
+        blocks += 1
+    private = spec.filters(target.lanes) + spec.stage(target.lanes) + planes * plane(blocks)
+    numbers = (
+        problem.images, units, problem.channels, blocks, *source, *sink,
+        *problem.strides[0], *problem.strides[2], problem.strides[1][0], *problem.strides[1][2:],
+        top, left, segment * rests // unit, segment, plane(blocks), private,
+    )  # fmt: skip
+    words = "no panel" if bare else "over channels" if over else "along rows"
+    schedule = f"{words}, tile {tile[0]}x{tile[1]}, {blocks} blocks of rows"
+    return Plan(
+        NAME, schedule, (Step(spec, numbers),), threads * private * 4, threads,
+        seconds(problem, target, threads),
+    )  # fmt: skip
+
+
+def _axis(problem: Problem, along: int) -> tuple[tuple[Axis, ...], int]:
+    """Return the taps of each phase of the result along an axis, and the padding of the source."""
+    size, stride, dilation = (v[along] for v in (problem.window, problem.stride, problem.dilation))
+    before = problem.padding[2 * along]
+    if problem.direction == "forward":
+        return (gathered(size, dilation, problem.flip),), before
+    return scattered(size, stride, dilation, before, problem.flip)
+
+
+def _tile(
+    target: Target, over: bool, axes: tuple[tuple[Axis, ...], ...], sizes: tuple[int, int]
+) -> tuple[int, int]:
+    """Choose rows and vectors of the register tile: few products in vain, few loads a product.
+
+    Args:
+        target: The CPU.
+        over: Vectors run over channels.
+        axes: Taps of the phases along height and width.
+        sizes: Rows and columns of a phase; the last phases may have one less.
+    """
+    lines, positions = (
+        max(size - (1 if len(phases) > 1 else 0), 1)
+        for size, phases in zip(sizes, axes, strict=True)
+    )
+    if not over:
+        positions = -(-sizes[1] // target.lanes)
+    widest = max(axis.count for axis in axes[1])
+    most = target.registers // 2 if widest <= UNROLLED_COLUMNS else target.registers * 3 // 4
+    largest = 8 if over or widest > FEW else 3
+    best, least = (1, 1), float("inf")
+    for y in range(1, min(2 if widest <= UNROLLED_COLUMNS else 4, lines) + 1):
+        for x in range(1, min(most // y, positions, largest) + 1):
+            cut = [x] * (positions // x) + ([positions % x] if positions % x and not over else [])
+            cut += [x] if positions % x and over else []
+            cost = -(-lines // y) * sum(max(x * y, x + y, 8) + 1 for x in cut)
+            if cost < least or (cost == least and not (over and widest > FEW)):
+                best, least = (y, x), cost
+    return best

@@ -1,0 +1,94 @@
+"""How the weight gradient of a depthwise convolution is cut."""
+
+import math
+
+from faltung.compiler.algorithms.depthwise_choice import NAME, SHARE, direct, near, panels, seconds
+from faltung.compiler.algorithms.depthwise_form import whole
+from faltung.compiler.algorithms.depthwise_weight import MASK, Spec
+from faltung.compiler.algorithms.depthwise_weight_direct import TILE
+from faltung.compiler.plan import Plan, Step
+from faltung.compiler.problem import Problem
+from faltung.compiler.target import Target
+
+CHAIN = 1024  # products that are added one after the other
+TASKS = 32  # parts that the sums are cut into, where there are so many blocks of rows
+PARTS = 256  # parts at most
+
+
+def plan(problem: Problem, target: Target, threads: int) -> Plan:
+    """Return the plan for a weight gradient."""
+    lanes = target.lanes
+    layouts = [near(problem, target, i) for i in (0, 1)]
+    multiplier = problem.outputs // problem.channels
+    over = layouts == ["channels", "channels"] and multiplier == 1
+    bare = over and direct(problem, target, problem.result)
+    vectors, units = panels(problem, target) if over else (1, problem.channels)
+    parts = -(-TASKS // units)
+    if bare:
+        vectors, units = problem.channels // lanes, 1
+        pixels = problem.images * math.prod(problem.result)
+        parts = min(max(TASKS, pixels // CHAIN), PARTS)
+    blocks, forms = _panels(problem, target, over, 0 if bare else vectors)
+    chunks = max(min(problem.images * blocks, parts), 1)
+    spec = Spec(
+        problem.window, problem.stride, problem.dilation, problem.flip,
+        "channels" if over else "rows", (layouts[0] == "rows", layouts[1] == "rows"), multiplier,
+        problem.kind, problem.bias, chunks > 1, _taps(problem.window, target), vectors, bare,
+    )  # fmt: skip
+    width, segment, plane, pitch, slope = forms
+    sums = spec.sums(lanes)
+    private = whole(sums + MASK + (0 if bare else vectors * (plane + slope)))
+    shared = whole(chunks * units * sums) if chunks > 1 else 0
+    numbers = (
+        problem.images, units, problem.channels, blocks, chunks, *problem.size, *problem.result,
+        *problem.strides[0], *problem.strides[1], problem.strides[2][0], *problem.strides[2][2:],
+        problem.padding[0], problem.padding[2], width, segment, plane, pitch, slope,
+        private, shared,
+    )  # fmt: skip
+    words = "no panel" if bare else "over channels" if over else "along rows"
+    schedule = f"{words}, tile of taps {spec.tile[0]}x{spec.tile[1]}, {chunks} chunks"
+    return Plan(
+        NAME, schedule, (Step(spec, numbers),), (shared + threads * private) * 4, threads,
+        seconds(problem, target, threads),
+    )  # fmt: skip
+
+
+def _panels(
+    problem: Problem, target: Target, over: bool, vectors: int
+) -> tuple[int, tuple[int, int, int, int, int]]:
+    """Cut the rows of a weight gradient into blocks.
+
+    Returns:
+        The number of blocks; and columns, elements of a segment and of a plane of the panel of x,
+        elements of a row and of a plane of that of dy.
+    """
+    lines, columns = problem.result
+    down, aside = problem.stride
+    reach = [d * (n - 1) + 1 for d, n in zip(problem.dilation, problem.window, strict=True)]
+    positions = columns if over else -(-columns // target.lanes) * target.lanes
+    unit, rests = (target.lanes, 1) if over else (1, aside)
+    segment = -(-((positions - 1) * aside + reach[1]) // rests) * unit
+    pitch = positions * unit
+
+    def planes(blocks: int) -> tuple[int, int]:
+        most = -(-lines // blocks)
+        return whole(((most - 1) * down + reach[0]) * segment * rests), whole(most * pitch)
+
+    blocks = 1
+    while blocks < lines and (
+        vectors * sum(planes(blocks)) * 4 > target.l2 // SHARE
+        or -(-lines // blocks) * (pitch // target.lanes) > CHAIN
+    ):
+        blocks += 1
+    if not vectors:
+        blocks = max(lines // TILE[0], 1)
+    plane, slope = planes(blocks)
+    return blocks, (segment * rests // unit, segment, plane, pitch, slope)
+
+
+def _taps(window: tuple[int, int], target: Target) -> tuple[int, int]:
+    """Choose rows and columns of taps whose sums fit into the registers."""
+    most = target.registers * 3 // 4
+    wide = -(-window[1] // -(-window[1] // most))
+    high = max(min(most // wide, window[0]), 1)
+    return -(-window[0] // -(-window[0] // high)), wide

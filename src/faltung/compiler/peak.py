@@ -1,0 +1,82 @@
+"""How fast this CPU multiplies and adds at best: what any kernel's speed is compared with."""
+
+import statistics
+import struct
+import time
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from faltung.compiler import kernel, machine
+from faltung.compiler.emit import Program
+from faltung.compiler.plan import POINTERS
+from faltung.compiler.target import Target
+
+RUNS = 7
+LASTS = 0.05  # seconds of a run
+UNROLLED = 4  # steps of every chain in a turn of the loop
+FEW, MANY = 12, 24  # chains where there are 16 registers, and where there are 32
+LINE = 16  # float32 elements of a line of a cache
+
+
+@dataclass(frozen=True)
+class Chains:
+    """A kernel that only multiplies and adds, in chains that do not wait for each other.
+
+    Place 0 of the argument block is the address of (chains + 2) vectors: where the chains begin, a
+    factor and a summand; place 3 that of a cache line for each thread, place 5 the turns of the
+    loop.
+
+    Attributes:
+        count: Number of chains.
+    """
+
+    count: int
+
+    def emit(self, target: Target) -> Program:
+        """Write the kernel."""
+        program = Program(target)
+        with program.region("chains") as code:
+            source, lanes = code.pointer(0), code.lanes
+            starts = [code.load(source + place * lanes) for place in range(self.count)]
+            chains = [code.variable(start) for start in starts]
+            factor, summand = (code.load(source + (self.count + i) * lanes) for i in (0, 1))
+            with code.loop(code.argument(POINTERS)):
+                for _ in range(UNROLLED):
+                    for chain in chains:
+                        chain.set(code.fma(chain.get(), factor, summand))
+            total = chains[0].get()
+            for chain in chains[1:]:
+                total = total + chain.get()
+            code.store(total, code.pointer(3) + code.thread * LINE)
+        return program
+
+
+def peak(threads: int, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Return the GFLOP/s of float32 fused multiply-adds on registers, two operations each.
+
+    Args:
+        threads: Threads of the team, at most.
+        clock: Tells the time in seconds.
+    """
+    target = machine.host()
+    team = machine.team_size(threads)
+    count = FEW if target.registers <= 16 else MANY
+    run = kernel.get(Chains(count), target).code.run
+    numbers = [i / 8 for i in range(count * target.lanes)]
+    source = array("f", numbers + [0.5] * (2 * target.lanes))  # every chain goes to 1
+    results = array("f", bytes(4 * LINE * team))
+
+    def seconds(turns: int) -> float:
+        addresses = (source.buffer_info()[0], 0, 0, results.buffer_info()[0], 0)
+        block = struct.pack(f"{POINTERS + 1}q", *addresses, turns)
+        began = clock()
+        run(block, team)
+        return clock() - began
+
+    turns = 1024
+    while (taken := seconds(turns)) < LASTS / 2:
+        turns *= 2
+    turns = max(int(turns * LASTS / taken), 1)
+    median = statistics.median(seconds(turns) for _ in range(RUNS))
+    return 2 * target.lanes * count * UNROLLED * turns * team / median / 1e9

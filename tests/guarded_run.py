@@ -1,0 +1,127 @@
+"""Dense kernels on guarded tensors, one after the other: `python guarded_run.py LEVEL [MISTAKE]`.
+
+Says which problem comes before it runs, so that the last line names the one that ended the process.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from agreeing import FORMS, data
+from convolving import TARGETS, Conv, Way, activated, asked, called, defined
+from faltung.compiler.algorithms import dense
+from faltung.compiler.call import Call, ready
+from faltung.compiler.problem import DIRECTIONS
+from guarded import SIDES, blank, flat, gaps_untouched, guarded
+from layouts import LAYOUTS
+
+PROBLEMS = [
+    Conv(1, 1, 1, 1, (1, 1), (1, 1)),
+    Conv(2, 1, 3, 5, (7, 9), (3, 3), (1, 1), (1, 1, 1, 1)),
+    Conv(1, 1, 3, 5, (8, 7), (2, 3), (2, 3), (0, 2, 4, 1), (2, 1), flip=True),
+    Conv(2, 2, 8, 9, (5, 17), (3, 3), (1, 1), (1, 1, 1, 1)),
+    Conv(1, 1, 17, 16, (6, 11), (1, 1)),
+    Conv(2, 1, 16, 17, (9, 9), (1, 1), (3, 2)),
+    Conv(1, 1, 40, 25, (4, 6), (3, 3), (2, 1), (1, 0, 0, 1)),
+    Conv(1, 3, 5, 2, (9, 8), (2, 5), (1, 2), (3, 0, 5, 6), (1, 2)),
+    Conv(1, 1, 2, 33, (12, 10), (5, 4), (1, 1), (-1, 1, 0, -2)),
+]
+MISTAKES = {  # a number of the plan that is off by one, and the side of the page that it runs into
+    "reads behind": ("source_offset", 1),
+    "reads before": ("source_offset", -1),
+    "reads weights behind": ("weight_offset", 1),
+    "writes behind": ("target_offset", 1),
+    "writes before": ("target_offset", -1),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A problem in a direction, as it lies in memory."""
+
+    direction: str
+    conv: Conv
+    form: str
+    dtype: torch.dtype
+    side: str
+    way: Way
+
+
+def cases(level: str) -> Iterator[Case]:
+    """Give all cases of a level; kernels for one window alone where the form is an ordinary one."""
+    number = 0
+    for direction in DIRECTIONS:
+        for at, conv in enumerate(PROBLEMS):
+            ordinary = ("nchw", "nhwc")[at % 2]
+            for form in dict.fromkeys((ordinary, [*FORMS][at % len(FORMS)])):
+                number += 1
+                narrow = at == 1 and form == ordinary
+                for side in SIDES:
+                    way = Way(TARGETS[level], 1 + number % 2, general=not narrow)
+                    yield Case(direction, conv, form, torch.float32, side, way)
+                    if at in {3, 6} and form == ordinary:
+                        yield Case(direction, conv, form, torch.bfloat16, side, way)
+
+
+def wrong(call: Call, way: Way, mistake: str) -> Call:
+    """Return a call that makes a mistake."""
+    name, more = MISTAKES[mistake]
+    step = call.plan.steps[0]
+    numbers = [*step.numbers]
+    numbers[dense.SIZES.index(name)] += more
+    return ready(replace(call.plan, steps=(replace(step, numbers=tuple(numbers)),)), way.target)
+
+
+def perform(case: Case, mistake: str) -> None:
+    """Run a case and compare its result with the definition."""
+    direction, conv, side = case.direction, case.conv, case.side
+    *_, layout, sums, activation = FORMS[case.form]
+    way = case.way if direction == "weight" else replace(case.way, activation=activation)
+
+    def put(x: Tensor) -> Tensor:
+        return guarded(x.to(case.dtype), side)
+
+    first, second, bias = data(direction, conv, case.form, 1)
+    first, second = put(first), put(second)
+    result = put(blank(LAYOUTS[layout](torch.empty(conv.shapes(direction)[2]))))
+    if direction == "weight" and sums:
+        bias = torch.zeros(conv.biased(direction))
+    bias = None if bias is None else put(bias)
+    problem = asked(direction, conv, (first, second, result), bias is not None, way)
+    print(f"{problem}: {case.form}, page {side}, {way.threads} threads, {conv}", flush=True)  # noqa: T201
+    call = called(problem, way)
+    if mistake:
+        call = wrong(call, way, mistake)
+    room = flat(max(call.workspace // 4, 1), torch.float32, side)
+    assert room.data_ptr() % 64 == 0 or not call.workspace
+    room.fill_(float("nan"))
+    third = 0 if bias is None else bias.data_ptr()
+    call(first.data_ptr(), second.data_ptr(), third, result.data_ptr(), room.data_ptr())
+
+    added = bias if direction != "weight" else None
+    truth = activated(defined(direction, conv, first, second, added), way.activation)
+    assert torch.equal(result, truth.to(case.dtype)), "the result is wrong"
+    assert gaps_untouched(result), "elements between those of the result are written"
+    if direction == "weight" and bias is not None:
+        expected = second.double().sum((0, 2, 3))
+        assert torch.equal(bias, expected.to(case.dtype)), "the gradient of the bias is wrong"
+
+
+def main(level: str, mistake: str = "") -> None:
+    """Run all cases of a level, or one of them with a mistake."""
+    if mistake:
+        side = "behind" if mistake.endswith("behind") else "before"
+        way = Way(TARGETS[level])
+        perform(Case("forward", PROBLEMS[1], "nchw", torch.float32, side, way), mistake)
+        return
+    count = 0
+    for count, case in enumerate(cases(level), 1):  # noqa: B007
+        perform(case, "")
+    print(f"{count} cases are right")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
