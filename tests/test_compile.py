@@ -43,6 +43,14 @@ def calls() -> dict[str, tuple[Any, tuple[Any, ...]]]:
         ),
         "max_pool2d": (OPERATIONS.max_pool2d, (x, SIZE, STRIDE, SIDES, [1, 1], True)),
         "min_pool2d": (OPERATIONS.min_pool2d, (x, SIZE, STRIDE, [1, 1, 0, 0], [1, 2], False)),
+        "max_pool2d_values": (
+            OPERATIONS.max_pool2d_values,
+            (x, SIZE, STRIDE, SIDES, [1, 1], True),
+        ),
+        "min_pool2d_values": (
+            OPERATIONS.min_pool2d_values,
+            (x, SIZE, STRIDE, [1, 1, 0, 0], [1, 2], False),
+        ),
         "extreme_pool2d_gradient": (
             OPERATIONS.extreme_pool2d_gradient,
             (leaf(*at.shape), at, [6, 7]),

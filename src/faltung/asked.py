@@ -30,7 +30,13 @@ TURNED = {"forward": "input", "input": "forward", "weight": "weight"}
 SIDES = ("ph", "pb", "pw", "pr")
 NAMES = ("mb", "g", "ic", "ih", "iw", "oc", "kh", "kw", "sh", "sw", "dh", "dw", *SIDES)
 WORDS = ("f32", "bf16", "relu6")  # letters and digits, and yet no sizes
-POOLS = {"max_pool2d": "max", "min_pool2d": "min", "avg_pool2d": "avg"}
+POOLS = {
+    "max_pool2d": "max",
+    "max_pool2d_values": "max",
+    "min_pool2d": "min",
+    "min_pool2d_values": "min",
+    "avg_pool2d": "avg",
+}
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,11 @@ class Called:
         """The input, as it reaches the operator."""
         first: Tensor = self.arguments[0]
         return first
+
+    @property
+    def valued(self) -> bool:
+        """The operator returns extremes without their positions."""
+        return self.operator.endswith("_values")
 
 
 def stated(text: str) -> Problem:
@@ -235,5 +246,5 @@ def _pool(called: Called, direction: str) -> Problem:
     return Problem(
         operation, direction, x.shape[0], 1, channels, channels, image, (lengths[0], lengths[1]),
         size, stride, padding, (dilation[0], dilation[1]), strides=strides,
-        indices=operation != "avg", divisor=divisor or 0, count_padding=count_padding,
+        indices=operation != "avg" and (direction == "input" or not called.valued), divisor=divisor or 0, count_padding=count_padding,
     )  # fmt: skip
