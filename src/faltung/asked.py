@@ -246,5 +246,6 @@ def _pool(called: Called, direction: str) -> Problem:
     return Problem(
         operation, direction, x.shape[0], 1, channels, channels, image, (lengths[0], lengths[1]),
         size, stride, padding, (dilation[0], dilation[1]), strides=strides,
-        indices=operation != "avg" and (direction == "input" or not called.valued), divisor=divisor or 0, count_padding=count_padding,
+        indices=operation != "avg" and (direction == "input" or not called.valued),
+        divisor=divisor or 0, count_padding=count_padding,
     )  # fmt: skip

@@ -222,9 +222,9 @@ def _median(problem: Problem, call: Call) -> float:
     at = operands(problem, torch.randn)
     taken: list[float] = []
     began = time.perf_counter()
-    ours.run(call, at.first, at.second, at.third, at.output)
+    ours.run(call, *at.addresses)
     while len(taken) < SAMPLES and (not taken or time.perf_counter() - began < PATIENCE):
         before = time.perf_counter()
-        ours.run(call, at.first, at.second, at.third, at.output)
+        ours.run(call, *at.addresses)
         taken.append(time.perf_counter() - before)
     return statistics.median(taken) * 1e3

@@ -198,7 +198,7 @@ def _failure(piece: Piece, problem: Problem) -> str | None:
         call = ready(plan, piece.target)
         for draw in (integers, normal):
             given = operands(problem, draw)
-            ours.run(call, given.first, given.second, given.third, given.output)
+            ours.run(call, *given.addresses)
             fault = wrong(problem, given, exact=draw is integers and not plan.guarded)
             if fault is not None:
                 return f"{problem}: {fault} ({draw.__name__})"

@@ -79,9 +79,10 @@ def conv2d(
     windows = sliding(
         x.shape[2:], weight.shape[2:], strides, padding_form(padding), dilations, mirrored=flip
     )
-    resolved = (strides, flat(windows), dilations, groups, flip)
+    resolved = (list(strides), flat(windows), list(dilations), groups, flip)
     y = ops.conv2d(x, weight, bias, *resolved)
-    quick.remember(input, weight, bias, written, resolved, y)
+    if x is input and not torch.compiler.is_compiling():
+        quick.remember_conv2d(x, weight, bias, written, resolved)
     return checks.unbatched(y, input)
 
 

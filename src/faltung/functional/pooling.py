@@ -1,6 +1,6 @@
 """Pooling: the maximum, the minimum or the mean of every window."""
 
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from faltung.errors import ArgumentError, ShapeError
 from faltung.functional import checks
 from faltung.functional.arguments import AXES, Padding, Pair, flat, padding_form, pair, sliding
 from faltung.geometry import Window
+from faltung.ops import quick
 
 
 @overload
@@ -135,6 +136,10 @@ def _extreme(
     return_indices: bool,
 ) -> Tensor | tuple[Tensor, Tensor]:
     operation = f"{kind}_pool2d"
+    written = (kernel_size, stride, padding, dilation, ceil_mode)
+    known = quick.resolved(operation, (input,), written)
+    if known is not None:
+        return _pooled(kind, input, known, return_indices)
     x = checks.image(operation, input)
     checks.element_type(
         operation,
@@ -147,14 +152,24 @@ def _extreme(
     form = padding_form(padding)
     windows = sliding(x.shape[2:], size, strides, form, dilations, ceil=ceil_mode)
     _require_sight(x, windows)
-    resolved = (size, strides, flat(windows), dilations, ceil_mode)
+    resolved = (list(size), list(strides), flat(windows), list(dilations), ceil_mode)
+    if x is input:
+        quick.remember(operation, (input,), written, resolved)
+        return _pooled(kind, x, resolved, return_indices)
+    y = _pooled(kind, x, resolved, return_indices)
+    if isinstance(y, Tensor):
+        return checks.unbatched(y, input)
+    return checks.unbatched(y[0], input), checks.unbatched(y[1], input)
+
+
+def _pooled(
+    kind: str, x: Tensor, resolved: tuple[Any, ...], return_indices: bool
+) -> Tensor | tuple[Tensor, Tensor]:
     if not return_indices and not (x.requires_grad and torch.is_grad_enabled()):
         values = ops.max_pool2d_values if kind == "max" else ops.min_pool2d_values
-        return checks.unbatched(values(x, *resolved), input)
+        return values(x, *resolved)
     y, at = (ops.max_pool2d if kind == "max" else ops.min_pool2d)(x, *resolved)
-    if not return_indices:
-        return checks.unbatched(y, input)
-    return checks.unbatched(y, input), checks.unbatched(at, input)
+    return (y, at) if return_indices else y
 
 
 def _require_sight(x: Tensor, windows: tuple[Window, Window]) -> None:
@@ -199,6 +214,13 @@ def avg_pool2d(
 
     Source: `torch.nn.functional.avg_pool2d`.
     """
+    written = (
+        kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+    )  # fmt: skip
+    known = quick.resolved("avg_pool2d", (input,), written)
+    if known is not None:
+        means: Tensor = ops.avg_pool2d(input, *known)
+        return means
     x = checks.image("avg_pool2d", input)
     checks.element_type("avg_pool2d", x, (torch.int64,), "convert it with input.float()")
     size = pair("kernel_size", kernel_size)
@@ -207,7 +229,10 @@ def avg_pool2d(
         raise ArgumentError("divisor_override is 0: nothing can be divided by it; use None")
     windows = sliding(x.shape[2:], size, strides, padding_form(padding), ceil=ceil_mode)
     _require_sight(x, windows)
-    y = ops.avg_pool2d(
-        x, size, strides, flat(windows), ceil_mode, count_include_pad, divisor_override
-    )
+    resolved = (
+        list(size), list(strides), flat(windows), ceil_mode, count_include_pad, divisor_override
+    )  # fmt: skip
+    if x is input:
+        quick.remember("avg_pool2d", (input,), written, resolved)
+    y = ops.avg_pool2d(x, *resolved)
     return checks.unbatched(y, input)

@@ -4,12 +4,13 @@ A problem is looked up by a plain key of sizes and strides; only the first of it
 Whatever a kernel does not address (no elements, other layouts than strided) goes to torch.
 """
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import _C, Tensor
 
 from faltung.compiler import machine, planner
 from faltung.compiler.call import Call, ready
@@ -21,10 +22,13 @@ from faltung.ops.theirs import convolution as theirs
 from faltung.settings import instruction_set
 
 Ints = list[int]
-Geometry = tuple[Ints, Ints, Ints, int, bool]
 KINDS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
-_calls: dict[tuple[Any, ...], Call | None] = {}
+Known = tuple[Call, Any, Any]
+LIMIT = 8192  # calls that are remembered; then all are forgotten
+ROOM = 1 << 16  # bytes of workspace that a thread keeps
+
+_known: dict[tuple[Any, ...], Known | None] = {}
 
 
 @cache
@@ -41,7 +45,7 @@ def threads() -> int:
 
 def precision() -> str:
     """Return what float32 promises: torch's setting, with "medium" kept as well as "high"."""
-    return "highest" if torch.get_float32_matmul_precision() == "highest" else "high"
+    return "highest" if _C._get_float32_matmul_precision() == "highest" else "high"
 
 
 def usable(*tensors: Tensor | None) -> bool:
@@ -61,43 +65,65 @@ def usable(*tensors: Tensor | None) -> bool:
     )
 
 
-def run(
-    call: Call, first: Tensor, second: Tensor | None, third: Tensor | None, out: Tensor
-) -> None:
-    """Run a call; its workspace comes from torch's allocator and goes back to it."""
-    room = torch.empty(call.workspace, dtype=torch.uint8) if call.workspace else None
-    call(
-        first.data_ptr(),
-        0 if second is None else second.data_ptr(),
-        0 if third is None else third.data_ptr(),
-        out.data_ptr(),
-        0 if room is None else room.data_ptr(),
-    )
+class _Kept(threading.local):
+    """Workspace that a thread keeps for small calls."""
+
+    def __init__(self) -> None:
+        self.room = torch.empty(ROOM, dtype=torch.uint8)
+        self.address = self.room.data_ptr()
 
 
-def call_of(key: tuple[Any, ...], problem: Callable[[], Problem]) -> Call | None:
-    """Return the call of a key, planned at its first use, or None where no algorithm takes it."""
-    if key not in _calls:
-        cpu = target()
-        try:
-            found = planner.explain(problem(), cpu, key[0])
-        except planner.NoAlgorithmError:
-            _calls[key] = None
-        else:
-            _calls[key] = ready(found.plan, cpu, found.otherwise)
-    return _calls[key]
+_kept = _Kept()
 
 
-def conv_key(
-    direction: str, first: Tensor, second: Tensor, out: Tensor, bias: bool, geometry: Sequence[Any]
-) -> tuple[Any, ...]:
-    """Return the plain key of a convolution: all that its plan depends on."""
-    stride, padding, dilation, groups, flip = geometry
-    return (
-        threads(), direction, first.shape, first.stride(), second.shape, second.stride(),
-        out.shape, out.stride(), first.dtype, bias,
-        torch.get_float32_matmul_precision(), *stride, *padding, *dilation, groups, flip,
-    )  # fmt: skip
+def run(call: Call, first: int, second: int, third: int, out: int) -> None:
+    """Run a call on addresses; a large workspace comes from torch's allocator and goes back."""
+    if call.workspace <= ROOM:
+        call(first, second, third, out, _kept.address)
+    else:
+        room = torch.empty(call.workspace, dtype=torch.uint8)
+        call(first, second, third, out, room.data_ptr())
+
+
+def key_of(name: str, tensors: Iterable[Tensor | None], numbers: Iterable[Any]) -> tuple[Any, ...]:
+    """Return the plain key of a call: all that its plan depends on."""
+    parts: list[Any] = [name, torch.get_num_threads(), _C._get_float32_matmul_precision()]
+    for t in tensors:
+        parts += (None,) if t is None else (t.shape, t.stride(), t.dtype)
+    parts += (tuple(n) if isinstance(n, list) else n for n in numbers)
+    return tuple(parts)
+
+
+def prepared(problem: Problem) -> Call | None:
+    """Return the call that solves a problem, or None where no algorithm takes it."""
+    cpu = target()
+    try:
+        found = planner.explain(problem, cpu, threads())
+    except planner.NoAlgorithmError:
+        return None
+    return ready(found.plan, cpu, found.otherwise)
+
+
+def recalled(
+    key: tuple[Any, ...], resolve: Callable[[], tuple[Call | None, Tensor] | None]
+) -> Known | None:
+    """Return the call of a key, with size and strides of its result, or None if torch's runs.
+
+    Args:
+        key: See `key_of`.
+        resolve: Plans the call at its first use, and makes a tensor like its result.
+    """
+    try:
+        return _known[key]
+    except KeyError:
+        pass
+    found = resolve()
+    call, out = found if found is not None else (None, None)
+    known = None if call is None or out is None else (call, out.shape, out.stride())
+    if len(_known) >= LIMIT:
+        _known.clear()
+    _known[key] = known
+    return known
 
 
 def conv_problem(
@@ -120,86 +146,88 @@ def conv_problem(
     )  # fmt: skip
 
 
-def _convolved(
-    direction: str, first: Tensor, second: Tensor, bias: Tensor | None, out: Tensor,
-    geometry: Geometry,
-) -> Tensor:  # fmt: skip
-    call = planned(direction, first, second, out, bias is not None, geometry)
-    run(call, first, second, bias, out)
+def planned(
+    direction: str,
+    first: Tensor,
+    second: Tensor,
+    bias: Tensor | None,
+    out: Tensor,
+    geometry: Sequence[Any],
+) -> tuple[Call | None, Tensor] | None:
+    """Plan a convolution in a direction, or return None where kernels cannot address a tensor."""
+    if not usable(first, second, bias) or out.numel() == 0:
+        return None
+    return prepared(conv_problem(direction, first, second, out, bias is not None, geometry)), out
+
+
+def known_conv2d(
+    x: Tensor, w: Tensor, bias: Tensor | None, geometry: Sequence[Any]
+) -> Known | None:
+    """Return the call of a convolution, or None where torch's runs."""
+
+    def resolve() -> tuple[Call | None, Tensor] | None:
+        stride, padding, dilation, _, _ = geometry
+        rows, columns = windows(w.shape[2:], stride, padding, dilation)
+        shape = (x.shape[0], w.shape[0], rows.output(x.shape[2]), columns.output(x.shape[3]))
+        out = empty(x, shape, memory_format(x, w))
+        return planned("forward", x, w, bias, out, geometry)
+
+    return recalled(key_of("conv2d", (x, w, bias), geometry), resolve)
+
+
+def conv2d(x: Tensor, w: Tensor, bias: Tensor | None, *geometry: Any) -> Tensor:
+    """Convolve; see `faltung.ops.convolution` for the arguments."""
+    if bias is not None and not bias.is_contiguous():
+        bias = bias.contiguous()
+    known = known_conv2d(x, w, bias, geometry)
+    if known is None or x.is_neg() or w.is_neg() or (bias is not None and bias.is_neg()):
+        return theirs.conv2d(x, w, bias, *geometry)
+    call, size, strides = known
+    out = torch.empty_strided(size, strides, dtype=x.dtype)
+    third = 0 if bias is None else bias.data_ptr()
+    run(call, x.data_ptr(), w.data_ptr(), third, out.data_ptr())
     return out
 
 
-def planned(
-    direction: str, first: Tensor, second: Tensor, out: Tensor, bias: bool, geometry: Sequence[Any]
-) -> Call:
-    """Return the call that computes a convolution in a direction."""
-    key = conv_key(direction, first, second, out, bias, geometry)
-    call = call_of(key, lambda: conv_problem(direction, first, second, out, bias, geometry))
-    if call is None:
-        raise AssertionError("the dense algorithms take every convolution")
-    return call
-
-
-def conv2d(
-    x: Tensor,
-    w: Tensor,
-    bias: Tensor | None,
-    stride: Ints,
-    padding: Ints,
-    dilation: Ints,
-    groups: int,
-    flip: bool,
-) -> Tensor:
-    """Convolve; see `faltung.ops.convolution` for the arguments."""
-    rows, columns = windows(w.shape[2:], stride, padding, dilation)
-    shape = (x.shape[0], w.shape[0], rows.output(x.shape[2]), columns.output(x.shape[3]))
-    if not usable(x, w, bias) or 0 in shape:
-        return theirs.conv2d(x, w, bias, stride, padding, dilation, groups, flip)
-    out = empty(x, shape, memory_format(x, w))
-    bias = None if bias is None else bias.contiguous()
-    return _convolved("forward", x, w, bias, out, (stride, padding, dilation, groups, flip))
-
-
 def conv2d_input_gradient(
-    dy: Tensor,
-    w: Tensor,
-    bias: Tensor | None,
-    size: Ints,
-    stride: Ints,
-    padding: Ints,
-    dilation: Ints,
-    groups: int,
-    flip: bool,
+    dy: Tensor, w: Tensor, bias: Tensor | None, size: Ints, *geometry: Any
 ) -> Tensor:
     """Transpose the convolution with respect to its input."""
-    if not usable(dy, w, bias):
-        return theirs.conv2d_input_gradient(
-            dy, w, bias, size, stride, padding, dilation, groups, flip
-        )
-    out = empty(dy, (dy.shape[0], w.shape[1] * groups, *size), memory_format(dy, w))
-    bias = None if bias is None else bias.contiguous()
-    return _convolved("input", dy, w, bias, out, (stride, padding, dilation, groups, flip))
+    if bias is not None and not bias.is_contiguous():
+        bias = bias.contiguous()
+
+    def resolve() -> tuple[Call | None, Tensor] | None:
+        out = empty(dy, (dy.shape[0], w.shape[1] * geometry[3], *size), memory_format(dy, w))
+        return planned("input", dy, w, bias, out, geometry)
+
+    key = key_of("conv2d_input_gradient", (dy, w, bias), (size, *geometry))
+    known = recalled(key, resolve)
+    if known is None or dy.is_neg() or w.is_neg() or (bias is not None and bias.is_neg()):
+        return theirs.conv2d_input_gradient(dy, w, bias, size, *geometry)
+    call, shape, strides = known
+    out = torch.empty_strided(shape, strides, dtype=dy.dtype)
+    third = 0 if bias is None else bias.data_ptr()
+    run(call, dy.data_ptr(), w.data_ptr(), third, out.data_ptr())
+    return out
 
 
 def conv2d_weight_gradient(
-    x: Tensor,
-    dy: Tensor,
-    window: Ints,
-    stride: Ints,
-    padding: Ints,
-    dilation: Ints,
-    groups: int,
-    flip: bool,
-    with_bias: bool,
+    x: Tensor, dy: Tensor, window: Ints, *rest: Any
 ) -> tuple[Tensor, Tensor]:
     """Transpose the convolution with respect to its weight; with the gradient of the bias."""
-    if not usable(x, dy):
-        return theirs.conv2d_weight_gradient(
-            x, dy, window, stride, padding, dilation, groups, flip, with_bias
-        )
-    shape = (dy.shape[1], x.shape[1] // groups, *window)
-    out = empty(x, shape, memory_format(x, dy))
-    db = x.new_empty(dy.shape[1] if with_bias else 0)
-    geometry = (stride, padding, dilation, groups, flip)
-    _convolved("weight", x, dy, db if with_bias else None, out, geometry)
+    *geometry, with_bias = rest
+
+    def resolve() -> tuple[Call | None, Tensor] | None:
+        shape = (dy.shape[1], x.shape[1] // geometry[3], *window)
+        out = empty(x, shape, memory_format(x, dy))
+        return planned("weight", x, dy, out[:, 0, 0, 0] if with_bias else None, out, geometry)
+
+    known = recalled(key_of("conv2d_weight_gradient", (x, dy), (window, *rest)), resolve)
+    if known is None or x.is_neg() or dy.is_neg():
+        return theirs.conv2d_weight_gradient(x, dy, window, *rest)
+    call, shape, strides = known
+    out = torch.empty_strided(shape, strides, dtype=x.dtype)
+    db = torch.empty(dy.shape[1] if with_bias else 0, dtype=x.dtype)
+    third = db.data_ptr() if with_bias else 0
+    run(call, x.data_ptr(), dy.data_ptr(), third, out.data_ptr())
     return out, db

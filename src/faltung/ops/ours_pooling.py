@@ -9,7 +9,7 @@ from torch import Tensor
 from faltung.compiler.call import Call
 from faltung.compiler.problem import Problem
 from faltung.geometry import Window, windows
-from faltung.ops.ours import KINDS, call_of, run, threads, usable
+from faltung.ops.ours import KINDS, Known, key_of, prepared, recalled, run, usable
 from faltung.ops.registry import empty, memory_format
 from faltung.ops.theirs import pooling as theirs
 
@@ -28,28 +28,23 @@ def planned(
     indices: bool = False,
     divisor: int | None = None,
     count_padding: bool = True,
-) -> Call | None:
-    """Return the call that pools in a direction, or None where no algorithm takes it."""
-    key = (
-        threads(), operation, direction, first.shape, first.stride(), out.shape, out.stride(),
-        first.dtype, over, indices, divisor, count_padding,
+) -> tuple[Call | None, Tensor] | None:
+    """Plan pooling in a direction, or return None where kernels cannot address a tensor."""
+    if not usable(first) or out.numel() == 0:
+        return None
+    x, y = (first, out) if direction == "forward" else (out, first)
+    rows, columns = over
+    strides: Any = (first.stride(), (0,) * 4, out.stride())
+    size: Any = tuple(x.shape[2:])
+    result: Any = tuple(y.shape[2:])
+    problem = Problem(
+        operation, direction, x.shape[0], 1, x.shape[1], x.shape[1], size, result,
+        (rows.size, columns.size), (rows.stride, columns.stride),
+        (rows.before, rows.after, columns.before, columns.after),
+        (rows.dilation, columns.dilation), kind=KINDS[first.dtype], strides=strides,
+        indices=indices, divisor=divisor or 0, count_padding=count_padding,
     )  # fmt: skip
-
-    def problem() -> Problem:
-        x, y = (first, out) if direction == "forward" else (out, first)
-        rows, columns = over
-        strides: Any = (first.stride(), (0,) * 4, out.stride())
-        size: Any = tuple(x.shape[2:])
-        result: Any = tuple(y.shape[2:])
-        return Problem(
-            operation, direction, x.shape[0], 1, x.shape[1], x.shape[1], size, result,
-            (rows.size, columns.size), (rows.stride, columns.stride),
-            (rows.before, rows.after, columns.before, columns.after),
-            (rows.dilation, columns.dilation), kind=KINDS[first.dtype], strides=strides,
-            indices=indices, divisor=divisor or 0, count_padding=count_padding,
-        )  # fmt: skip
-
-    return call_of(key, problem)
+    return prepared(problem), out
 
 
 def _pooled(x: Tensor, over: Windows) -> Tensor:
@@ -57,97 +52,87 @@ def _pooled(x: Tensor, over: Windows) -> Tensor:
     return empty(x, shape, memory_format(x))
 
 
-def extreme(
-    operation: str,
-    x: Tensor,
-    size: Ints,
-    stride: Ints,
-    padding: Ints,
-    dilation: Ints,
-    ceil: bool,
-) -> tuple[Tensor, Tensor]:
+def _run(known: Known, first: Tensor, positions: Tensor | None = None) -> Tensor:
+    call, size, strides = known
+    out = torch.empty_strided(size, strides, dtype=first.dtype)
+    second = 0 if positions is None else positions.data_ptr()
+    run(call, first.data_ptr(), second, 0, out.data_ptr())
+    return out
+
+
+def extreme(operation: str, x: Tensor, *geometry: Any) -> tuple[Tensor, Tensor]:
     """Return maxima ("max") or minima ("min") and their positions."""
-    over = windows(size, stride, padding, dilation, ceil)
-    if usable(x):
-        y = _pooled(x, over)
-        at = torch.empty_like(y, dtype=torch.int64)
-        if y.numel() and (call := planned(operation, "forward", x, y, over, indices=True)):
-            run(call, x, at, None, y)
-            return y, at
-    return (theirs.max_pool2d if operation == "max" else theirs.min_pool2d)(x, over)
+
+    def resolve() -> tuple[Call | None, Tensor] | None:
+        over = windows(*geometry)
+        return planned(operation, "forward", x, _pooled(x, over), over, indices=True)
+
+    known = recalled(key_of(operation, (x,), geometry), resolve)
+    if known is None or x.is_neg():
+        pool = theirs.max_pool2d if operation == "max" else theirs.min_pool2d
+        return pool(x, windows(*geometry))
+    at = torch.empty_strided(known[1], known[2], dtype=torch.int64)
+    return _run(known, x, at), at
 
 
-def extreme_values(
-    operation: str,
-    x: Tensor,
-    size: Ints,
-    stride: Ints,
-    padding: Ints,
-    dilation: Ints,
-    ceil: bool,
-) -> Tensor:
+def extreme_values(operation: str, x: Tensor, *geometry: Any) -> Tensor:
     """Return maxima ("max") or minima ("min") alone."""
-    over = windows(size, stride, padding, dilation, ceil)
-    if usable(x):
-        y = _pooled(x, over)
-        if y.numel() and (call := planned(operation, "forward", x, y, over)):
-            run(call, x, None, None, y)
-            return y
-    return (theirs.max_pool2d if operation == "max" else theirs.min_pool2d)(x, over)[0]
+
+    def resolve() -> tuple[Call | None, Tensor] | None:
+        over = windows(*geometry)
+        return planned(operation, "forward", x, _pooled(x, over), over)
+
+    known = recalled(key_of(f"{operation} alone", (x,), geometry), resolve)
+    if known is None or x.is_neg():
+        pool = theirs.max_pool2d if operation == "max" else theirs.min_pool2d
+        return pool(x, windows(*geometry))[0]
+    return _run(known, x)
 
 
 def extreme_gradient(dy: Tensor, at: Tensor, size: Sequence[int]) -> Tensor:
     """Send every gradient to the position its maximum or minimum came from."""
-    if usable(dy) and at.shape == dy.shape and at.dtype == torch.int64 and at.is_cpu:
-        dense = dy.contiguous(memory_format=memory_format(dy))
-        positions = (
-            at
-            if at.stride() == dense.stride()
-            else torch.empty_like(dense, dtype=at.dtype).copy_(at)
-        )
-        dx = empty(dy, (*dy.shape[:2], *size), memory_format(dy))
-        if dx.numel() and (call := planned("max", "input", dense, dx, NO_WINDOW, indices=True)):
-            run(call, dense, positions, None, dx)
-            return dx
-    return theirs.extreme_pool2d_gradient(dy, at, list(size))
+    if at.shape != dy.shape or at.dtype != torch.int64 or not at.is_cpu:
+        return theirs.extreme_pool2d_gradient(dy, at, list(size))
+    if dy.stride() != at.stride():  # a kernel walks both alike
+        dy = torch.empty_like(at, dtype=dy.dtype).copy_(dy)
+
+    def resolve() -> tuple[Call | None, Tensor] | None:
+        out = empty(dy, (*dy.shape[:2], *size), memory_format(dy))
+        return planned("max", "input", dy, out, NO_WINDOW, indices=True)
+
+    known = recalled(key_of("extreme gradient", (dy, at), size), resolve)
+    if known is None or dy.is_neg():
+        return theirs.extreme_pool2d_gradient(dy, at, list(size))
+    return _run(known, dy, at)
 
 
-def avg_pool2d(
-    x: Tensor,
-    size: Ints,
-    stride: Ints,
-    padding: Ints,
-    ceil: bool,
-    count: bool,
-    divisor: int | None,
-) -> Tensor:
+def avg_pool2d(x: Tensor, *rest: Any) -> Tensor:
     """Return means over windows."""
-    over = windows(size, stride, padding, [1, 1], ceil)
-    if usable(x):
-        y = _pooled(x, over)
-        options: dict[str, Any] = {"divisor": divisor, "count_padding": count}
-        if y.numel() and (call := planned("avg", "forward", x, y, over, **options)):
-            run(call, x, None, None, y)
-            return y
-    return theirs.avg_pool2d(x, over, count, divisor)
+    size, stride, padding, ceil, count, divisor = rest
+
+    def resolve() -> tuple[Call | None, Tensor] | None:
+        over = windows(size, stride, padding, [1, 1], ceil)
+        out = _pooled(x, over)
+        return planned("avg", "forward", x, out, over, divisor=divisor, count_padding=count)
+
+    known = recalled(key_of("avg", (x,), rest), resolve)
+    if known is None or x.is_neg():
+        over = windows(size, stride, padding, [1, 1], ceil)
+        return theirs.avg_pool2d(x, over, count, divisor)
+    return _run(known, x)
 
 
-def avg_pool2d_gradient(
-    dy: Tensor,
-    shape: Ints,
-    size: Ints,
-    stride: Ints,
-    padding: Ints,
-    ceil: bool,
-    count: bool,
-    divisor: int | None,
-) -> Tensor:
+def avg_pool2d_gradient(dy: Tensor, shape: Ints, *rest: Any) -> Tensor:
     """Transpose `avg_pool2d` over an input of that height and width."""
-    over = windows(size, stride, padding, [1, 1], ceil)
-    if usable(dy):
-        dx = empty(dy, (*dy.shape[:2], *shape), memory_format(dy))
-        options: dict[str, Any] = {"divisor": divisor, "count_padding": count}
-        if dx.numel() and (call := planned("avg", "input", dy, dx, over, **options)):
-            run(call, dy, None, None, dx)
-            return dx
-    return theirs.avg_pool2d_gradient(dy, shape, over, count, divisor)
+    size, stride, padding, ceil, count, divisor = rest
+
+    def resolve() -> tuple[Call | None, Tensor] | None:
+        over = windows(size, stride, padding, [1, 1], ceil)
+        out = empty(dy, (*dy.shape[:2], *shape), memory_format(dy))
+        return planned("avg", "input", dy, out, over, divisor=divisor, count_padding=count)
+
+    known = recalled(key_of("avg gradient", (dy,), (shape, *rest)), resolve)
+    if known is None or dy.is_neg():
+        over = windows(size, stride, padding, [1, 1], ceil)
+        return theirs.avg_pool2d_gradient(dy, shape, over, count, divisor)
+    return _run(known, dy)

@@ -7,6 +7,7 @@ import torch
 from torch.autograd import forward_ad
 
 from faltung.ops import seam
+from faltung.ops.watching import plain, watched
 
 LIBRARY = torch.library.Library("faltung", "DEF")
 AUTOCAST_KEYS = {"cpu": "AutocastCPU", "cuda": "AutocastCUDA"}
@@ -40,7 +41,7 @@ def register(
     seam.set_theirs(name, theirs)
 
     def on_cpu(first: torch.Tensor, *arguments: Any) -> Any:
-        return seam.choose(name, first).run(first, *arguments)
+        return seam.runner(name, first)(first, *arguments)
 
     LIBRARY.impl(name, theirs, "CompositeExplicitAutograd")
     LIBRARY.impl(name, on_cpu, "CPU")
@@ -51,18 +52,43 @@ def register(
     for device, key in AUTOCAST_KEYS.items():
         LIBRARY.impl(name, _without_autocast(operator, device, cast=autocast), key)
 
+    derived = _derived(name, backward, setup_context)
+
     def call(*arguments: Any) -> Any:
+        if torch.compiler.is_compiling():
+            return operator(*arguments)
         # Derivatives registered from Python know neither functorch's transforms nor tangents;
         # torch's own operators know both.
-        return theirs(*arguments) if _transforms() else operator(*arguments)
+        if _transforms():
+            return theirs(*arguments)
+        # Where nothing watches, the dispatcher's way through Python would cost 50 us and more.
+        direct, gradient = (False, False) if watched() else plain(arguments)
+        if not direct:
+            return operator(*arguments)
+        if gradient and torch.is_grad_enabled():
+            return derived.apply(*arguments)
+        return on_cpu(*arguments)
 
     return call
 
 
+def _derived(
+    name: str, backward: Backward, setup_context: Callable[..., None]
+) -> type[torch.autograd.Function]:
+    """Return the operator on the CPU as a function that autograd knows."""
+
+    def forward(ctx: Any, *arguments: Any) -> Any:
+        # Torch would call `setup_context` itself, but binds all arguments by signature first.
+        result = seam.runner(name, arguments[0])(*arguments)
+        setup_context(ctx, arguments, result)
+        return result
+
+    members = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
+    return type(name, (torch.autograd.Function,), members)
+
+
 def _transforms() -> bool:
     """Say whether a functorch transform or forward-mode differentiation is under way."""
-    if torch.compiler.is_compiling():
-        return False
     functorch: bool = torch._C._are_functorch_transforms_active()
     return functorch or forward_ad._current_level >= 0
 

@@ -55,6 +55,13 @@ def implementation(operation: str) -> Implementation | None:
     return _ours.get(operation)
 
 
+def runner(operation: str, tensor: torch.Tensor) -> Implementation:
+    """Return what `choose` would run, without the words."""
+    if tensor.is_cpu and tensor.dtype in OUR_DTYPES and operation in _ours:
+        return _ours[operation]
+    return _theirs[operation]
+
+
 def choose(operation: str, tensor: torch.Tensor) -> Choice:
     """Choose the implementation of an operation for one call.
 

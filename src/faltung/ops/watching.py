@@ -1,0 +1,33 @@
+"""Whether anything wants to see the operators that run, or only their results count."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import _C, Tensor
+from torch.autograd import forward_ad
+
+PLAIN = (Tensor, torch.nn.Parameter)
+
+
+def watched() -> bool:
+    """Say whether a mode, a transform, autocast or a tracer is at work."""
+    return bool(
+        _C._len_torch_dispatch_stack()
+        or _C._is_torch_function_mode_enabled()
+        or _C._are_functorch_transforms_active()
+        or forward_ad._current_level >= 0
+        or _C._is_any_autocast_enabled()
+        or _C._get_tracing_state()
+    )
+
+
+def plain(arguments: Iterable[Any]) -> tuple[bool, bool]:
+    """Say whether all tensors are torch's own on the CPU, and whether one requires a gradient."""
+    gradient = False
+    for argument in arguments:
+        if isinstance(argument, Tensor):
+            if type(argument) not in PLAIN or not argument.is_cpu:
+                return False, False
+            gradient = gradient or argument.requires_grad
+    return True, gradient
