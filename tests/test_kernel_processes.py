@@ -35,7 +35,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Store:
     store = Store(tmp_path / "kernels", "fingerprint")
     monkeypatch.setattr(kernel, "_known", {})
     monkeypatch.setattr(kernel, "store", lambda: store)
-    monkeypatch.setattr(ours, "_calls", {})
+    monkeypatch.setattr(ours, "_known", {})
     called.cache_clear()
     return store
 

@@ -17,7 +17,7 @@ from faltung.compiler.problem import Problem, parse
 from faltung.compiler.store import Store
 from faltung.errors import ArgumentError, DtypeError, ShapeError
 from faltung.explain import Why, why
-from faltung.ops import ours
+from faltung.ops import ours, quick
 
 LAST = torch.channels_last
 
@@ -123,7 +123,8 @@ def test_a_layer_poses_the_problems_that_its_operators_plan(
         return explain(problem, *rest)
 
     monkeypatch.setattr(planner, "explain", spy)
-    monkeypatch.setattr(ours, "_calls", {})
+    monkeypatch.setattr(ours, "_known", {})
+    monkeypatch.setattr(quick, "_convolutions", {})
     y = layer(x.requires_grad_())
     y.backward(torch.randn(y.shape).contiguous().as_strided(y.shape, y.stride()))
     assert posed[0] == expected[0]

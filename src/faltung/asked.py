@@ -61,7 +61,7 @@ class Called:
 
     @property
     def valued(self) -> bool:
-        """The operator returns extremes without their positions."""
+        """It returns extremes without their positions."""
         return self.operator.endswith("_values")
 
 
@@ -222,9 +222,8 @@ def _convolution(called: Called, direction: str) -> Problem:
     }[turned]
     with_bias = bias is not None and direction == "forward"
     with_bias = with_bias or (bias is not None and turned == "weight" and not transposed)
-    geometry = (stride, padding, dilation, groups, flip)
     made = _dense(out.shape, first, second)
-    return ours.conv_problem(turned, first, second, made, with_bias, geometry)
+    return ours.conv_problem(turned, first, second, made, with_bias, called.arguments[-5:])
 
 
 def _pool(called: Called, direction: str) -> Problem:

@@ -23,7 +23,7 @@ class Operands:
     Attributes:
         first: x, or dy for direction "input".
         second: Weight, dy, or positions of maxima and minima; empty where there is none.
-        third: Bias, or its gradient; empty where there is none.
+        third: Bias, or its gradient; positions that are written, too; empty where there is none.
         output: y, dx or dw; every element is NaN.
     """
 
@@ -84,7 +84,7 @@ def operands(problem: Problem, draw: Draw) -> Operands:
         return Operands(first, nothing, nothing, output)
     if problem.direction == "forward":
         at = torch.full_like(output, -1, dtype=torch.int64) if problem.indices else nothing
-        return Operands(first, at, nothing, output)
+        return Operands(first, at, at, output)
     extreme = max_pool2d if problem.operation == "max" else min_pool2d
     _, at = extreme(draw(c), sliding(problem))
     return Operands(first, torch.empty_like(first, dtype=torch.int64).copy_(at), nothing, output)

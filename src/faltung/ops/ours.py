@@ -4,6 +4,7 @@ A problem is looked up by a plain key of sizes and strides; only the first of it
 Whatever a kernel does not address (no elements, other layouts than strided) goes to torch.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
@@ -29,6 +30,9 @@ LIMIT = 8192  # calls that are remembered; then all are forgotten
 ROOM = 1 << 16  # bytes of workspace that a thread keeps
 
 _known: dict[tuple[Any, ...], Known | None] = {}
+
+if hasattr(os, "register_at_fork"):  # a child has no team of threads, and plans anew
+    os.register_at_fork(after_in_child=_known.clear)
 
 
 @cache

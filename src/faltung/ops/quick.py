@@ -1,5 +1,6 @@
 """Calls that were checked before: the same shapes, types and arguments are not checked again."""
 
+import os
 from typing import Any
 
 import torch
@@ -12,6 +13,9 @@ LIMIT = 8192  # calls that are remembered; then all are forgotten
 
 _known: dict[tuple[Any, ...], tuple[Any, ...]] = {}
 _convolutions: dict[tuple[Any, ...], tuple[tuple[Any, ...], Any]] = {}
+
+if hasattr(os, "register_at_fork"):  # a child has no team of threads, and plans anew
+    os.register_at_fork(after_in_child=_convolutions.clear)
 
 
 def key_of(

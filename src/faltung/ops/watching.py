@@ -23,11 +23,14 @@ def watched() -> bool:
 
 
 def plain(arguments: Iterable[Any]) -> tuple[bool, bool]:
-    """Say whether all tensors are torch's own on the CPU, and whether one requires a gradient."""
+    """Say whether all tensors are torch's own on the CPU, and whether one requires a gradient.
+
+    A batch of gradients comes as tensors without memory of their own: they are not.
+    """
     gradient = False
     for argument in arguments:
         if isinstance(argument, Tensor):
-            if type(argument) not in PLAIN or not argument.is_cpu:
+            if type(argument) not in PLAIN or not argument.is_cpu or not _C._has_storage(argument):
                 return False, False
             gradient = gradient or argument.requires_grad
     return True, gradient
