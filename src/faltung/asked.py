@@ -204,7 +204,7 @@ def _dense(shape: Sequence[int], *operands: Tensor) -> Tensor:
 
 
 def _convolution(called: Called, direction: str) -> Problem:
-    bias, (stride, padding, dilation, groups, flip) = called.arguments[2], called.arguments[-5:]
+    bias, (stride, padding, dilation, groups) = called.arguments[2], called.arguments[-5:-1]
     x, w = (_shadow(t) for t in called.arguments[:2])
     transposed = called.operator == "conv2d_input_gradient"
     if transposed:

@@ -80,7 +80,7 @@ def _step(
     groups = problem.groups
     if woven:
         groups, channels, outputs = groups * woven // target.lanes, target.lanes, target.lanes
-    shape = tile.shape(target, -(-outputs // target.lanes))
+    shape = tile.shape(target, -(-outputs // target.lanes), math.prod(job.result))
     cut = _cut(job, channels, direct or woven > 0, whole=woven > 0)
     spec = dense.Spec(
         source, sink, problem.kind, problem.bias, problem.activation, direct, cut.passes == 1,

@@ -9,8 +9,8 @@ FULL_UNROLL = 48  # products of an element and a row of vectors
 UNROLL = 4
 
 
-def shape(target: Target, vectors: int) -> tuple[int, int]:
-    """Return (rows, vectors) of the tile for so many vectors of outputs.
+def shape(target: Target, vectors: int, pixels: int = 0) -> tuple[int, int]:
+    """Return (rows, vectors) of the tile for so many vectors of outputs and rows of pixels.
 
     All sums, one row of vectors and one broadcast element must fit in the registers, and there
     must be enough independent sums to hide the latency of fma (about 8 in flight).
@@ -21,7 +21,8 @@ def shape(target: Target, vectors: int) -> tuple[int, int]:
             wide = 4 if vectors > 4 else 2
         return {1: 12, 2: 12, 3: 8, 4: 6}[wide], wide
     if vectors % 2 == 0 or vectors > 3:
-        return 6, 2
+        # Few pixels: a lower tile may waste fewer. Five rows are still enough sums in flight.
+        return (5 if 0 < pixels < 100 and -(-pixels // 5) * 5 < -(-pixels // 6) * 6 else 6), 2
     return (4, 3) if vectors == 3 else (8, 1)
 
 
