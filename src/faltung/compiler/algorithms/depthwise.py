@@ -13,7 +13,7 @@ from faltung.compiler.algorithms.depthwise_form import whole
 from faltung.compiler.algorithms.depthwise_kernel import Spec
 from faltung.compiler.algorithms.depthwise_sums import UNROLLED_COLUMNS
 from faltung.compiler.plan import Plan, Step
-from faltung.compiler.problem import KINDS, Problem
+from faltung.compiler.problem import Problem
 from faltung.compiler.target import Target
 
 __all__ = ["NAME", "plans", "refuses"]
@@ -32,10 +32,9 @@ def refuses(problem: Problem, target: Target) -> str | None:
             f"it takes one input channel a group, and here {problem.channels} channels lie in "
             f"{problem.groups} groups"
         )
-    if problem.kind not in KINDS:
-        return f"it takes elements of {' and '.join(KINDS)}, and these are {problem.kind!r}"
-    if target.lanes < 2:
-        return f"it needs vectors, and {target.level} has none"
+    each = problem.outputs // problem.channels
+    if each >= 8 and problem.direction != "input":
+        return f"{each} outputs of one channel fill vectors, which the dense algorithms keep full"
     return None
 
 
