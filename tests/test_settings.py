@@ -32,3 +32,17 @@ def test_what_is_no_folder_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 def test_the_cache_folder_bears_the_name() -> None:
     assert "faltung" in settings.cache_folder().parts
+
+
+def test_an_instruction_set_is_one_of_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FALTUNG_ISA", raising=False)
+    assert settings.instruction_set() is None
+    monkeypatch.setenv("FALTUNG_ISA", "avx2")
+    assert settings.instruction_set() == "avx2"
+    monkeypatch.setenv("FALTUNG_ISA", "mmx")
+    with pytest.raises(ArgumentError) as caught:
+        settings.instruction_set()
+    assert str(caught.value) == (
+        "FALTUNG_ISA is 'mmx', which is no instruction set: use one of avx512, avx2, vector128, "
+        "or unset the variable"
+    )

@@ -1,7 +1,11 @@
-"""Which algorithm takes a problem: the first, from special to general, that does not refuse."""
+"""Which algorithm takes a problem: the one remembered from tuning, else the first that takes it.
+
+Algorithms are asked from special to general.
+"""
 
 from dataclasses import dataclass
 
+from faltung.compiler import memory
 from faltung.compiler.algorithms import (
     dense_plan,
     dense_weight_plan,
@@ -26,6 +30,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     pooling_gradient,
     pooling_scatter,
 )
+FIRST = "the first that takes it"
 
 
 class NoAlgorithmError(ValueError):
@@ -42,6 +47,7 @@ class Explanation:
         plan: What runs.
         otherwise: What runs where a guarded plan finds numbers that it cannot treat.
         refusals: For each algorithm that does not run, its name and the sentence that says why.
+        reason: Why this algorithm runs and not another that takes the problem.
     """
 
     problem: Problem
@@ -49,6 +55,7 @@ class Explanation:
     plan: Plan
     otherwise: Plan | None
     refusals: tuple[tuple[str, str], ...]
+    reason: str
 
 
 def explain(problem: Problem, target: Target, threads: int) -> Explanation:
@@ -57,20 +64,36 @@ def explain(problem: Problem, target: Target, threads: int) -> Explanation:
     Raises:
         NoAlgorithmError: No algorithm takes the problem; the message holds what each says.
     """
-    chosen: tuple[str, Plan] | None = None
-    otherwise: Plan | None = None
-    refusals = []
-    for algorithm in ALGORITHMS:
-        sentence = algorithm.refuses(problem, target)
-        if sentence is not None:
-            refusals.append((algorithm.NAME, sentence))
-        elif chosen is None:
-            chosen = algorithm.NAME, algorithm.plans(problem, target, threads)[0]
-        else:
-            refusals.append((algorithm.NAME, f"{chosen[0]}, which is more special, takes it"))
-            if chosen[1].guarded and otherwise is None:
-                otherwise = algorithm.plans(problem, target, threads)[0]
+    said = [(algorithm, algorithm.refuses(problem, target)) for algorithm in ALGORITHMS]
+    taking = [algorithm for algorithm, sentence in said if sentence is None]
+    if not taking:
+        words = "; ".join(f"{algorithm.NAME}: {sentence}" for algorithm, sentence in said)
+        raise NoAlgorithmError(f"no algorithm takes {problem}: {words}")
+    remembered = memory.choices().recall(memory.key(problem, target, threads))
+    chosen = next((a for a in taking if a.NAME == remembered), None)
     if chosen is None:
-        said = "; ".join(f"{name}: {sentence}" for name, sentence in refusals)
-        raise NoAlgorithmError(f"no algorithm takes {problem}: {said}")
-    return Explanation(problem, target, chosen[1], otherwise, tuple(refusals))
+        chosen, reason = taking[0], FIRST
+        taken = f"{chosen.NAME}, which is more special, takes it"
+    else:
+        reason = f"the fastest of {len(taking)} when tuned"
+        taken = f"{chosen.NAME}, {reason}, takes it"
+    plan = chosen.plans(problem, target, threads)[0]
+    refusals = tuple((a.NAME, sentence or taken) for a, sentence in said if a is not chosen)
+    instead = substitute(chosen, taking, problem, target, threads) if plan.guarded else None
+    return Explanation(problem, target, plan, instead, refusals, reason)
+
+
+def substitute(
+    chosen: Algorithm, taking: list[Algorithm], problem: Problem, target: Target, threads: int
+) -> Plan | None:
+    """Return what runs where a guarded plan cannot: the first other plan that is not guarded.
+
+    Args:
+        chosen: The algorithm of the guarded plan.
+        taking: The algorithms that take the problem, from special to general.
+        problem: What is asked.
+        target: For which CPU.
+        threads: Threads of the team.
+    """
+    others = (a.plans(problem, target, threads)[0] for a in taking if a is not chosen)
+    return next((plan for plan in others if not plan.guarded), None)
