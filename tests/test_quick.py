@@ -1,0 +1,165 @@
+"""The short way of a call: the same result, seen by whoever watches, forgotten when it must be."""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from faltung import functional as F
+from faltung.errors import ShapeError
+from faltung.ops import ours, quick, seam
+
+CALLS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "conv2d": lambda x: F.conv2d(x, torch.ones(4, 3, 3, 3).to(x), None, 2, "same"),
+    "conv_transpose2d": lambda x: F.conv_transpose2d(x, torch.ones(3, 2, 3, 3).to(x), stride=2),
+    "max_pool2d": lambda x: F.max_pool2d(x, 2, padding=((1, 0), (0, 1))),
+    "min_pool2d": lambda x: F.min_pool2d(x, 3, 1),
+    "avg_pool2d": lambda x: F.avg_pool2d(x, 2, ceil_mode=True),
+}
+
+
+class Seen(TorchDispatchMode):
+    """Notes which operators run."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        self.names.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.fixture(autouse=True)
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quick, "_known", {})
+    monkeypatch.setattr(quick, "_convolutions", {})
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_the_second_call_computes_on_its_own_numbers(name: str) -> None:
+    first, second = torch.randn(2, 3, 9, 8), torch.randn(2, 3, 9, 8)
+    CALLS[name](first)
+    expected = CALLS[name](second.double())
+    torch.testing.assert_close(CALLS[name](second), expected.float(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_gradients_flow_on_the_second_call(name: str) -> None:
+    x = torch.randn(2, 3, 9, 8)
+    CALLS[name](x)
+    wanted = x.clone().requires_grad_()
+    CALLS[name](wanted).square().sum().backward()
+    truth = x.double().requires_grad_()
+    CALLS[name](truth).square().sum().backward()
+    assert wanted.grad is not None
+    assert truth.grad is not None
+    torch.testing.assert_close(wanted.grad, truth.grad.float(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["conv2d", "max_pool2d", "avg_pool2d"])
+def test_whoever_watches_sees_the_operator(name: str) -> None:
+    x = torch.randn(2, 3, 9, 8)
+    CALLS[name](x)
+    with Seen() as seen:
+        CALLS[name](x)
+    assert any(operator.startswith(f"faltung.{name}") for operator in seen.names)
+
+
+def test_checks_are_made_again_for_another_shape() -> None:
+    w = torch.ones(4, 3, 3, 3)
+    F.conv2d(torch.randn(2, 3, 9, 8), w)
+    with pytest.raises(ShapeError, match="weight has 3 input channels but input has 2"):
+        F.conv2d(torch.randn(2, 2, 9, 8), w)
+    with pytest.raises(ShapeError, match="window"):
+        F.conv2d(torch.randn(2, 3, 2, 8), w)
+
+
+def test_a_kernel_that_was_taken_away_runs_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, w = torch.randn(2, 3, 9, 8), torch.randn(4, 3, 3, 3)
+    expected = F.conv2d(x, w)
+    monkeypatch.setitem(seam._ours, "conv2d", lambda *_: torch.zeros(1))
+    assert F.conv2d(x, w).shape == (1,)
+    monkeypatch.delitem(seam._ours, "conv2d")
+    torch.testing.assert_close(F.conv2d(x, w), expected)
+
+
+def test_threads_and_precision_are_part_of_what_is_remembered() -> None:
+    x, w = torch.randn(1, 64, 16, 16), torch.randn(64, 64, 3, 3) / 24
+    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    expected = torch.nn.functional.conv2d(x.double(), w.double()).float()
+    try:
+        for count in (1, 2):
+            for asked in ("highest", "high"):
+                torch.set_num_threads(count)
+                torch.set_float32_matmul_precision(asked)
+                torch.testing.assert_close(F.conv2d(x, w), expected, rtol=1e-4, atol=1e-4)
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_float32_matmul_precision(precision)
+    assert len(quick._convolutions) == 4
+
+
+def test_formats_types_and_biases_are_told_apart() -> None:
+    x, w = torch.randn(2, 3, 9, 8), torch.randn(4, 3, 3, 3)
+    for bias in (None, torch.randn(4), torch.randn(8)[::2]):
+        for dtype in (torch.float32, torch.float64, torch.bfloat16):
+            for last in (torch.contiguous_format, torch.channels_last):
+                a, b = x.to(dtype).contiguous(memory_format=last), w.to(dtype)
+                c = None if bias is None else bias.to(dtype)
+                for _ in range(2):
+                    y = F.conv2d(a, b, c)
+                    assert y.is_contiguous(memory_format=last)
+                    truth = torch.nn.functional.conv2d(a.double(), b.double(), _double(c))
+                    torch.testing.assert_close(y.double(), truth, rtol=0.02, atol=0.05)
+
+
+def _double(x: torch.Tensor | None) -> torch.Tensor | None:
+    return None if x is None else x.double()
+
+
+def test_lists_as_arguments_take_the_long_way() -> None:
+    x, w = torch.randn(2, 3, 9, 8), torch.randn(4, 3, 3, 3)
+    for _ in range(2):
+        torch.testing.assert_close(
+            F.conv2d(x, w, None, [2, 1]), torch.nn.functional.conv2d(x, w, None, [2, 1])
+        )
+    assert not quick._convolutions
+
+
+def test_views_that_are_negated_lazily_keep_their_sign() -> None:
+    z = torch.randn(2, 3, 9, 8, dtype=torch.complex64)
+    w = torch.randn(4, 3, 3, 3)
+    negated = torch._neg_view(z.imag)
+    plain = negated.clone()
+    F.conv2d(z.imag, w)
+    for _ in range(2):
+        torch.testing.assert_close(F.conv2d(negated, w), F.conv2d(plain, w))
+
+
+def test_what_is_remembered_stays_within_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quick, "LIMIT", 2)
+    monkeypatch.setattr(ours, "LIMIT", 2)
+    monkeypatch.setattr(ours, "_known", {})
+    w = torch.randn(1, 1, 2, 2)
+    for size in range(3, 8):
+        F.conv2d(torch.randn(1, 1, size, size), w)
+        F.max_pool2d(torch.randn(1, 1, size, size), 2)
+        held = (len(quick._convolutions), len(quick._known), len(ours._known))
+        assert max(held) <= 2
+
+
+def test_layers_are_copied_and_still_compute() -> None:
+    from faltung import nn
+
+    layer = nn.Conv2d(3, 4, 3)
+    x = torch.randn(2, 3, 9, 8)
+    with torch.inference_mode():
+        expected = layer(x)
+        twin = copy.deepcopy(layer)
+        torch.testing.assert_close(twin(x), expected)
+        twin.weight.data.mul_(2)
+        twin.bias.data.mul_(2)  # type: ignore[union-attr]
+        torch.testing.assert_close(twin(x), 2 * expected)
