@@ -69,6 +69,7 @@ LAYERS = [
         "compiler.algorithms.winograd",
         "compiler.algorithms.winograd_weight",
         "compiler.call",
+        "compiler.memory",
         "compiler.peak",
     ],
     [
@@ -105,7 +106,7 @@ LAYERS = [
     ["nn", "switch"],
     ["asked", "operands"],
     ["definition", "explain"],
-    ["selfcheck"],
+    ["selfcheck", "tuning"],
     [""],
     ["bench", "bench.layer"],
     ["bench.problems", "bench.task", "bench.timing", "bench.conditions"],

@@ -1,4 +1,4 @@
-"""Commands about kernels: which runs and why, whether they are right, where they lie, how fast."""
+"""Commands about kernels: which runs and why, whether they are right, how fast, which is best."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -83,4 +83,37 @@ def bench(
     )
 
 
-COMMANDS = (why, selfcheck, cache, bench)
+def tune(
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TEXT]...", help="Problems, such as 'conv input ic64ih56oc64kh3'."),
+    ] = None,
+    listed: Annotated[
+        Path | None, typer.Option("--list", help="File with a problem a line; # for comments.")
+    ] = None,
+    forget: Annotated[bool, typer.Option("--forget", help="Forget all choices.")] = False,
+) -> int:
+    """Measure what could solve each problem, and remember the fastest for all later plans."""
+    from faltung.compiler.memory import choices
+    from faltung.errors import ArgumentError
+
+    if not forget and not texts and listed is None:
+        raise ArgumentError("no problem is given: write one or more, or use --list or --forget")
+    kept, right = choices(), True
+    if forget:
+        typer.echo(f"forgotten  {kept.clear()} choices")
+    if texts or listed is not None:
+        from faltung.asked import stated
+        from faltung.tuning import lines_of, tune
+
+        asked = [*(texts or ()), *(() if listed is None else lines_of(listed))]
+        for problem in [stated(text) for text in asked]:
+            (tuned,) = tune([problem])
+            typer.echo(str(tuned))
+            right = right and tuned.right
+    if kept.trouble is not None:
+        typer.echo(f"trouble: {kept.trouble}", err=True)
+    return 0 if right and kept.trouble is None else 1
+
+
+COMMANDS = (why, selfcheck, cache, bench, tune)

@@ -69,6 +69,7 @@ class Why:
         macs: Products that are summed, padding included; for pools, elements that are compared.
         bytes: Bytes of all tensors, each once.
         milliseconds: Median time of the plan, or None where none was measured.
+        selection: Why this algorithm runs and not another that takes the problem.
     """
 
     problem: Problem
@@ -82,6 +83,7 @@ class Why:
     macs: int
     bytes: int
     milliseconds: float | None = None
+    selection: str = planner.FIRST
 
     def __str__(self) -> str:
         """Return a line for each fact."""
@@ -100,8 +102,9 @@ class Why:
         return "\n".join(f"{name:<10} {value}" for name, value in lines)
 
     def _planned(self, plan: Plan) -> list[tuple[str, str]]:
+        why = "" if self.selection == planner.FIRST else f", {self.selection}"
         lines = [
-            ("algorithm", plan.algorithm),
+            ("algorithm", f"{plan.algorithm}{why}"),
             ("schedule", plan.schedule),
             ("workspace", f"{plan.workspace:,} bytes"),
             ("threads", str(plan.threads)),
@@ -178,7 +181,7 @@ def _explained(
     size = 4 if called is None else called.x.itemsize
     macs, count = problem.macs, replace(problem, kind="f32").bytes // 4
     target = ours.target()
-    plan, otherwise, refusals = _planned(problem, target)
+    plan, otherwise, refusals, selection = _planned(problem, target)
     if runs and plan is None:
         runs, reason = False, "no algorithm of ours takes it; torch's operator runs"
     plans = [p for p in (plan, otherwise) if p is not None]
@@ -189,26 +192,23 @@ def _explained(
         milliseconds = _median(problem, ready(plan, target, otherwise))
     return Why(
         problem, target, runs, reason, plan, otherwise, kernels, refusals,
-        macs, size * count, milliseconds,
+        macs, size * count, milliseconds, selection,
     )  # fmt: skip
 
 
 def _planned(
     problem: Problem, target: Target
-) -> tuple[Plan | None, Plan | None, tuple[tuple[str, str], ...]]:
-    """Return our plan, if there is one, its substitute, and what the other algorithms say."""
+) -> tuple[Plan | None, Plan | None, tuple[tuple[str, str], ...], str]:
+    """Return our plan, if any, its substitute, what other algorithms say, and why it was chosen."""
     if problem.kind not in DTYPES or problem.images == 0:
-        return None, None, ()
+        return None, None, (), planner.FIRST
     try:
         found = planner.explain(problem, target, ours.threads())
     except ValueError:
         said = ((a.NAME, a.refuses(problem, target)) for a in planner.ALGORITHMS)
-        return (
-            None,
-            None,
-            tuple((name, sentence) for name, sentence in said if sentence is not None),
-        )
-    return found.plan, found.otherwise, found.refusals
+        refusals = tuple((name, sentence) for name, sentence in said if sentence is not None)
+        return None, None, refusals, planner.FIRST
+    return found.plan, found.otherwise, found.refusals, found.reason
 
 
 def _origin(spec: Spec, target: Target) -> Origin:

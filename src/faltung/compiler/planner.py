@@ -70,7 +70,7 @@ def explain(problem: Problem, target: Target, threads: int) -> Explanation:
         words = "; ".join(f"{algorithm.NAME}: {sentence}" for algorithm, sentence in said)
         raise NoAlgorithmError(f"no algorithm takes {problem}: {words}")
     remembered = memory.choices().recall(memory.key(problem, target, threads))
-    chosen = next((a for a in taking if a.NAME == remembered), None)
+    chosen = next((a for a in taking if remembered == a.NAME), None)
     if chosen is None:
         chosen, reason = taking[0], FIRST
         taken = f"{chosen.NAME}, which is more special, takes it"
