@@ -34,6 +34,9 @@ class Call:
         """Run all steps on these addresses (0 where there is none)."""
         block = ADDRESSES(first, second, third, output, workspace)
         for run, numbers in self.steps:
+            if self.otherwise is not None:
+                # A team may turn out smaller than asked; then the flags of the others stay as here.
+                ctypes.memset(workspace, 0, 8 * self.threads)
             run(block + numbers, self.threads)
             if self.otherwise is not None and any(
                 (ctypes.c_int64 * self.threads).from_address(workspace)

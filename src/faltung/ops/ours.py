@@ -11,21 +11,24 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch import _C, Tensor
+from torch import Tensor
 
 from faltung.compiler import machine, planner
 from faltung.compiler.call import Call, ready
+from faltung.compiler.plan import Plan
 from faltung.compiler.problem import Problem
 from faltung.compiler.target import Target, pretending
 from faltung.geometry import windows
 from faltung.ops.registry import empty, memory_format
 from faltung.ops.theirs import convolution as theirs
+from faltung.ops.watching import float32_precision
 from faltung.settings import instruction_set
 
 Ints = list[int]
 KINDS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
 Known = tuple[Call, Any, Any]
+SMALL = 1 << 24  # bytes of workspace that any call may take
 LIMIT = 8192  # calls that are remembered; then all are forgotten
 ROOM = 1 << 16  # bytes of workspace that a thread keeps
 
@@ -49,7 +52,7 @@ def threads() -> int:
 
 def precision() -> str:
     """Return what float32 promises: torch's setting, with "medium" kept as well as "high"."""
-    return "highest" if _C._get_float32_matmul_precision() == "highest" else "high"
+    return "highest" if float32_precision() == "highest" else "high"
 
 
 def usable(*tensors: Tensor | None) -> bool:
@@ -91,7 +94,7 @@ def run(call: Call, first: int, second: int, third: int, out: int) -> None:
 
 def key_of(name: str, tensors: Iterable[Tensor | None], numbers: Iterable[Any]) -> tuple[Any, ...]:
     """Return the plain key of a call: all that its plan depends on."""
-    parts: list[Any] = [name, torch.get_num_threads(), _C._get_float32_matmul_precision()]
+    parts: list[Any] = [name, torch.get_num_threads(), float32_precision()]
     for t in tensors:
         parts += (None,) if t is None else (t.shape, t.stride(), t.dtype)
     parts += (tuple(n) if isinstance(n, list) else n for n in numbers)
@@ -105,7 +108,38 @@ def prepared(problem: Problem) -> Call | None:
         found = planner.explain(problem, cpu, threads())
     except planner.NoAlgorithmError:
         return None
+    plans = [plan for plan in (found.plan, found.otherwise) if plan is not None]
+    if any(not _fits(plan, problem) for plan in plans):
+        return None
     return ready(found.plan, cpu, found.otherwise)
+
+
+def _fits(plan: Plan, problem: Problem) -> bool:
+    """Say whether workspace and expected time are in proportion to a problem, and numbers in range.
+
+    They are not where padding or dilation is far larger than the image: torch is better there.
+    """
+    numbers = (abs(number) for step in plan.steps for number in step.numbers)
+    if plan.workspace > SMALL + 4 * problem.bytes or max(numbers, default=0) >= 2**62:
+        return False
+    return problem.operation != "conv" or plan.cost < 1e-3 + (problem.macs + problem.bytes) / 1e9
+
+
+def addresses(*tensors: Tensor | None) -> tuple[int, ...] | None:
+    """Return where tensors begin (0 for None), or None where one has no memory as it reads.
+
+    That is so for lazily negated views, for zeros without memory, and for freed storage.
+    """
+    found = []
+    for t in tensors:
+        if t is None:
+            found.append(0)
+            continue
+        at = t.data_ptr()
+        if at == 0 or t.is_neg():
+            return None
+        found.append(at)
+    return tuple(found)
 
 
 def recalled(
@@ -184,12 +218,12 @@ def conv2d(x: Tensor, w: Tensor, bias: Tensor | None, *geometry: Any) -> Tensor:
     if bias is not None and not bias.is_contiguous():
         bias = bias.contiguous()
     known = known_conv2d(x, w, bias, geometry)
-    if known is None or x.is_neg() or w.is_neg() or (bias is not None and bias.is_neg()):
+    at = addresses(x, w, bias)
+    if known is None or at is None:
         return theirs.conv2d(x, w, bias, *geometry)
     call, size, strides = known
     out = torch.empty_strided(size, strides, dtype=x.dtype)
-    third = 0 if bias is None else bias.data_ptr()
-    run(call, x.data_ptr(), w.data_ptr(), third, out.data_ptr())
+    run(call, at[0], at[1], at[2], out.data_ptr())
     return out
 
 
@@ -206,12 +240,12 @@ def conv2d_input_gradient(
 
     key = key_of("conv2d_input_gradient", (dy, w, bias), (size, *geometry))
     known = recalled(key, resolve)
-    if known is None or dy.is_neg() or w.is_neg() or (bias is not None and bias.is_neg()):
+    at = addresses(dy, w, bias)
+    if known is None or at is None:
         return theirs.conv2d_input_gradient(dy, w, bias, size, *geometry)
     call, shape, strides = known
     out = torch.empty_strided(shape, strides, dtype=dy.dtype)
-    third = 0 if bias is None else bias.data_ptr()
-    run(call, dy.data_ptr(), w.data_ptr(), third, out.data_ptr())
+    run(call, at[0], at[1], at[2], out.data_ptr())
     return out
 
 
@@ -227,11 +261,12 @@ def conv2d_weight_gradient(
         return planned("weight", x, dy, out[:, 0, 0, 0] if with_bias else None, out, geometry)
 
     known = recalled(key_of("conv2d_weight_gradient", (x, dy), (window, *rest)), resolve)
-    if known is None or x.is_neg() or dy.is_neg():
+    at = addresses(x, dy)
+    if known is None or at is None:
         return theirs.conv2d_weight_gradient(x, dy, window, *rest)
     call, shape, strides = known
     out = torch.empty_strided(shape, strides, dtype=x.dtype)
     db = torch.empty(dy.shape[1] if with_bias else 0, dtype=x.dtype)
     third = db.data_ptr() if with_bias else 0
-    run(call, x.data_ptr(), dy.data_ptr(), third, out.data_ptr())
+    run(call, at[0], at[1], third, out.data_ptr())
     return out, db

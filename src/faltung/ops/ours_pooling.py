@@ -9,7 +9,7 @@ from torch import Tensor
 from faltung.compiler.call import Call
 from faltung.compiler.problem import Problem
 from faltung.geometry import Window, windows
-from faltung.ops.ours import KINDS, Known, key_of, prepared, recalled, run, usable
+from faltung.ops.ours import KINDS, Known, addresses, key_of, prepared, recalled, run, usable
 from faltung.ops.registry import empty, memory_format
 from faltung.ops.theirs import pooling as theirs
 
@@ -52,11 +52,13 @@ def _pooled(x: Tensor, over: Windows) -> Tensor:
     return empty(x, shape, memory_format(x))
 
 
-def _run(known: Known, first: Tensor, positions: Tensor | None = None) -> Tensor:
+def _run(known: Known | None, first: Tensor, positions: Tensor | None = None) -> Tensor | None:
+    at = addresses(first, positions)
+    if known is None or at is None:
+        return None
     call, size, strides = known
     out = torch.empty_strided(size, strides, dtype=first.dtype)
-    second = 0 if positions is None else positions.data_ptr()
-    run(call, first.data_ptr(), second, 0, out.data_ptr())
+    run(call, at[0], at[1], 0, out.data_ptr())
     return out
 
 
@@ -68,11 +70,13 @@ def extreme(operation: str, x: Tensor, *geometry: Any) -> tuple[Tensor, Tensor]:
         return planned(operation, "forward", x, _pooled(x, over), over, indices=True)
 
     known = recalled(key_of(operation, (x,), geometry), resolve)
-    if known is None or x.is_neg():
-        pool = theirs.max_pool2d if operation == "max" else theirs.min_pool2d
-        return pool(x, windows(*geometry))
-    at = torch.empty_strided(known[1], known[2], dtype=torch.int64)
-    return _run(known, x, at), at
+    if known is not None:
+        at = torch.empty_strided(known[1], known[2], dtype=torch.int64)
+        y = _run(known, x, at)
+        if y is not None:
+            return y, at
+    pool = theirs.max_pool2d if operation == "max" else theirs.min_pool2d
+    return pool(x, windows(*geometry))
 
 
 def extreme_values(operation: str, x: Tensor, *geometry: Any) -> Tensor:
@@ -83,10 +87,11 @@ def extreme_values(operation: str, x: Tensor, *geometry: Any) -> Tensor:
         return planned(operation, "forward", x, _pooled(x, over), over)
 
     known = recalled(key_of(f"{operation} alone", (x,), geometry), resolve)
-    if known is None or x.is_neg():
-        pool = theirs.max_pool2d if operation == "max" else theirs.min_pool2d
-        return pool(x, windows(*geometry))[0]
-    return _run(known, x)
+    y = _run(known, x)
+    if y is not None:
+        return y
+    pool = theirs.max_pool2d if operation == "max" else theirs.min_pool2d
+    return pool(x, windows(*geometry))[0]
 
 
 def extreme_gradient(dy: Tensor, at: Tensor, size: Sequence[int]) -> Tensor:
@@ -101,9 +106,8 @@ def extreme_gradient(dy: Tensor, at: Tensor, size: Sequence[int]) -> Tensor:
         return planned("max", "input", dy, out, NO_WINDOW, indices=True)
 
     known = recalled(key_of("extreme gradient", (dy, at), size), resolve)
-    if known is None or dy.is_neg():
-        return theirs.extreme_pool2d_gradient(dy, at, list(size))
-    return _run(known, dy, at)
+    dx = _run(known, dy, at)
+    return theirs.extreme_pool2d_gradient(dy, at, list(size)) if dx is None else dx
 
 
 def avg_pool2d(x: Tensor, *rest: Any) -> Tensor:
@@ -116,10 +120,10 @@ def avg_pool2d(x: Tensor, *rest: Any) -> Tensor:
         return planned("avg", "forward", x, out, over, divisor=divisor, count_padding=count)
 
     known = recalled(key_of("avg", (x,), rest), resolve)
-    if known is None or x.is_neg():
-        over = windows(size, stride, padding, [1, 1], ceil)
-        return theirs.avg_pool2d(x, over, count, divisor)
-    return _run(known, x)
+    y = _run(known, x)
+    if y is not None:
+        return y
+    return theirs.avg_pool2d(x, windows(size, stride, padding, [1, 1], ceil), count, divisor)
 
 
 def avg_pool2d_gradient(dy: Tensor, shape: Ints, *rest: Any) -> Tensor:
@@ -132,7 +136,8 @@ def avg_pool2d_gradient(dy: Tensor, shape: Ints, *rest: Any) -> Tensor:
         return planned("avg", "input", dy, out, over, divisor=divisor, count_padding=count)
 
     known = recalled(key_of("avg gradient", (dy,), (shape, *rest)), resolve)
-    if known is None or dy.is_neg():
-        over = windows(size, stride, padding, [1, 1], ceil)
-        return theirs.avg_pool2d_gradient(dy, shape, over, count, divisor)
-    return _run(known, dy)
+    dx = _run(known, dy)
+    if dx is not None:
+        return dx
+    over = windows(size, stride, padding, [1, 1], ceil)
+    return theirs.avg_pool2d_gradient(dy, shape, over, count, divisor)

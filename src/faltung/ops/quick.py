@@ -7,7 +7,7 @@ import torch
 from torch import _C, Tensor
 
 from faltung.ops import convolution, ours, seam
-from faltung.ops.watching import PLAIN, watched
+from faltung.ops.watching import PLAIN, float32_precision, watched
 
 LIMIT = 8192  # calls that are remembered; then all are forgotten
 
@@ -22,7 +22,7 @@ def key_of(
     operation: str, tensors: tuple[Tensor | None, ...], written: tuple[Any, ...]
 ) -> tuple[Any, ...] | None:
     """Return all that the checks of a call look at, or None where they must look themselves."""
-    parts: list[Any] = [operation, written]
+    parts: list[Any] = [operation, written, _types(written)]
     for t in tensors:
         if t is None:
             parts.append(None)
@@ -31,6 +31,11 @@ def key_of(
         else:
             return None
     return tuple(parts)
+
+
+def _types(written: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the types of arguments: 1, 1.0 and True are equal, and not all are accepted."""
+    return tuple(_types(a) if type(a) is tuple else type(a) for a in written)
 
 
 def resolved(
@@ -80,12 +85,11 @@ def conv2d(x: Tensor, w: Tensor, bias: Tensor | None, written: tuple[Any, ...]) 
         return None
     resolved, known = found
     gradient = x.requires_grad or w.requires_grad or (bias is not None and bias.requires_grad)
+    at = ours.addresses(x, w, bias)
     if (
         known is None
+        or at is None
         or (gradient and torch.is_grad_enabled())
-        or x.is_neg()
-        or w.is_neg()
-        or (bias is not None and bias.is_neg())
         or watched()
         or seam.implementation("conv2d") is not ours.conv2d
     ):
@@ -93,8 +97,7 @@ def conv2d(x: Tensor, w: Tensor, bias: Tensor | None, written: tuple[Any, ...]) 
         return done
     call, size, strides = known
     out = torch.empty_strided(size, strides, dtype=x.dtype)
-    third = 0 if bias is None else bias.data_ptr()
-    ours.run(call, x.data_ptr(), w.data_ptr(), third, out.data_ptr())
+    ours.run(call, at[0], at[1], at[2], out.data_ptr())
     return out
 
 
@@ -104,6 +107,8 @@ def _conv_key(
     kind = x.dtype
     if type(x) not in PLAIN or type(w) not in PLAIN or w.dtype is not kind:
         return None
+    if not (_C._has_storage(x) and _C._has_storage(w)):
+        return None
     about: Any = None
     if bias is not None:
         if type(bias) not in PLAIN or bias.dtype is not kind or not bias.is_contiguous():
@@ -112,7 +117,7 @@ def _conv_key(
     return (
         x.shape, x.is_contiguous() or x.stride(), x.is_cpu or x.device,
         w.shape, w.is_contiguous() or w.stride(), w.is_cpu or w.device,
-        about, kind, written, torch.get_num_threads(), _C._get_float32_matmul_precision(),
+        about, kind, written, _types(written), torch.get_num_threads(), float32_precision(),
     )  # fmt: skip
 
 

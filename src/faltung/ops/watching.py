@@ -34,3 +34,15 @@ def plain(arguments: Iterable[Any]) -> tuple[bool, bool]:
                 return False, False
             gradient = gradient or argument.requires_grad
     return True, gradient
+
+
+def float32_precision() -> str:
+    """Return torch's setting of what float32 means in products: "highest", "high" or "medium".
+
+    Where torch's newer settings are in use, which contradict the older one, it is "highest".
+    """
+    try:
+        setting: str = _C._get_float32_matmul_precision()
+    except RuntimeError:
+        return "highest"
+    return setting

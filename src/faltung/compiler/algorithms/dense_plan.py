@@ -193,7 +193,7 @@ def _blocks(
     whole = problem.images * (problem.channels // channels if spec.woven else problem.groups)
     best = (1, 1, math.inf)
     options = sorted({1, min(team, packing.tiles), min(2 * team, packing.tiles)})
-    for rows in range(1, lines + 1):
+    for rows in range(1, min(lines, 512) + 1):
         private = 4 * _private(spec, job, rows, width, packing, channels)
         if rows > 1 and private > 0.75 * target.l2:
             break

@@ -20,6 +20,9 @@ SIZES = (
     "rows", "blocks", "private", "phase", "table",
 )  # fmt: skip
 
+TAPS = 1024  # taps of a window at most
+SIDE = 64  # stride at most
+
 
 def layout(strides: Strides, channels: int, width: int) -> str:
     """Return what lies side by side: "channels", "rows" or "any"; a lone channel is no layout."""
@@ -191,3 +194,14 @@ def over_channels(
             body(code.smaller(c, channels - lanes), lanes, 1)
         with otherwise:
             ragged(code, channels, lambda c, n: body(c, n, 1), widths(code.target)[1:])
+
+
+def unrolled(problem: Problem) -> str | None:
+    """Return why windows are too large for kernels that write out every tap, or None."""
+    taps = problem.window[0] * problem.window[1]
+    if taps > TAPS or max(problem.stride) > SIDE:
+        return (
+            f"it writes out every tap of a window and every phase of a stride, up to {TAPS} and "
+            f"{SIDE}, and here are {taps} and {max(problem.stride)}"
+        )
+    return None

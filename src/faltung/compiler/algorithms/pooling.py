@@ -36,7 +36,7 @@ def refuses(problem: Problem, target: Target) -> str | None:
         return "the divisor is negative, and torch then signs zeros by memory format"
     if problem.indices and problem.window[0] * problem.dilation[0] * problem.size[1] >= 2**30:
         return "the image is so wide that positions in a window need more than 32 bits"
-    return None
+    return planes.unrolled(problem)
 
 
 def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:

@@ -54,7 +54,7 @@ def refuses(problem: Problem, target: Target) -> str | None:
         return "it is the input gradient of means only"
     if problem.divisor < 0:
         return "the divisor is negative, and torch then signs zeros by memory format"
-    return None
+    return planes.unrolled(problem)
 
 
 def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:

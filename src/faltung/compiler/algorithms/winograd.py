@@ -8,7 +8,8 @@ each element), and transformed back: Y = Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A.
 One call treats a group of tile rows in two regions: the input tiles are transformed into
 [element][tile][channel]; then each task takes one tile of outputs, transforms its weights, and
 multiplies. Differences of large numbers would turn infinities into NaN and could overflow, so
-elements and weights beyond `LARGEST` raise a flag, and the caller computes with another algorithm.
+elements and weights beyond `LARGEST` raise a flag, and the caller computes the whole call with
+another algorithm: then images beside one with such elements get other, as good, last bits.
 
 Source: A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks" (2016).
 """

@@ -14,7 +14,6 @@ from faltung.compiler.emit.values import (
     Condition,
     Index,
     Int,
-    Mask,
     Pointer,
     Variable,
     Vector,
@@ -151,10 +150,13 @@ class Code(Flow):
         return now
 
     def largest(self, most: Vector, value: Vector) -> Vector:
-        """Return the larger of `most` and the magnitude of a value; of NaN it is not a number."""
-        size = Vector(self, self._intrinsic("llvm.fabs", value))
-        fits = Mask(self, self.builder.fcmp_ordered("<=", size.value, most.value))
-        return fits.choose(most, size)
+        """Return the larger of `most` and the magnitude of a value; NaN is larger than infinity."""
+        size = self._intrinsic("llvm.fabs", value)
+        wide = ir.VectorType(I32, size.type.count)
+        # Without a sign, floating-point numbers are ordered as their bits are.
+        bits, held = (self.builder.bitcast(v, wide) for v in (size, most.value))
+        larger = self.builder.select(self.builder.icmp_signed(">", bits, held), bits, held)
+        return Vector(self, self.builder.bitcast(larger, size.type))
 
     def all_below(self, a: Vector, limit: float) -> Condition:
         """Say whether all elements are below a limit; NaN is not."""
