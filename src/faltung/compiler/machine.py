@@ -44,13 +44,17 @@ def host() -> Target:
 
 @cache
 def team_runtime() -> ctypes.CDLL | None:
-    """Return the OpenMP runtime that is loaded in this process, or None."""
+    """Return the OpenMP runtime that torch has loaded in this process, or None.
+
+    Other packages may have brought runtimes of their own; two teams would wait for each other's
+    spinning threads, so that torch's comes first.
+    """
     try:
         lines = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
     except OSError:
         return None
     paths = {line.split(maxsplit=5)[-1] for line in lines if line.count("/")}
-    for path in sorted(paths):
+    for path in sorted(paths, key=lambda path: ("torch" not in Path(path).parts, path)):
         if Path(path).name.startswith(RUNTIMES):
             runtime = ctypes.CDLL(path)
             if all(hasattr(runtime, name) for name in TEAM_SYMBOLS):
