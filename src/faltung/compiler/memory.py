@@ -19,7 +19,7 @@ from pathlib import Path
 
 from faltung.compiler import kernel
 from faltung.compiler.problem import Problem
-from faltung.compiler.store import HOUR, _fault, _open
+from faltung.compiler.store import HOUR, fault_of, open_ours
 from faltung.compiler.target import Target
 
 NAME = "choices.json"
@@ -94,8 +94,8 @@ class Choices:
         if self._trouble is not None:
             return {}
         try:
-            with open(self.path, "rb", opener=_open) as file:
-                fault = _fault(self.path, os.fstat(file.fileno()), stat.S_IFREG)
+            with open(self.path, "rb", opener=open_ours) as file:
+                fault = fault_of(self.path, os.fstat(file.fileno()), stat.S_IFREG)
                 if fault is not None:
                     self._trouble = f"choices are not read: {self.path} {fault}"
                     return {}
@@ -116,7 +116,7 @@ class Choices:
             self._trouble = self._folder_fault()
             if self._trouble is not None:
                 return
-            with open(part, "xb", opener=_open) as file:
+            with open(part, "xb", opener=open_ours) as file:
                 file.write(text.encode())
             part.replace(self.path)
         except OSError as error:
@@ -137,7 +137,7 @@ class Choices:
     def _folder_fault(self) -> str | None:
         """Say what forbids to use the folder, or None, also where there is none."""
         try:
-            fault = _fault(self.folder, self.folder.lstat(), stat.S_IFDIR)
+            fault = fault_of(self.folder, self.folder.lstat(), stat.S_IFDIR)
         except FileNotFoundError:
             return None
         except OSError as error:

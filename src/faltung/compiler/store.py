@@ -101,7 +101,7 @@ class Store:
         path = self._path(key)
         part = self.folder / f"{path.stem}.{secrets.token_hex(8)}.unfinished"
         try:
-            with open(part, "xb", opener=_open) as file:
+            with open(part, "xb", opener=open_ours) as file:
                 file.write(record)
             part.replace(path)
         except FileNotFoundError:
@@ -144,7 +144,7 @@ class Store:
         try:
             if create and not os.path.lexists(self.folder):
                 self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fault = _fault(self.folder, self.folder.lstat(), stat.S_IFDIR)
+            fault = fault_of(self.folder, self.folder.lstat(), stat.S_IFDIR)
         except OSError as error:
             if isinstance(error, FileNotFoundError) and not create:
                 self._folder_trouble = None
@@ -157,9 +157,9 @@ class Store:
     def _read(self, path: Path) -> tuple[bytes, os.stat_result] | None:
         """Return content and facts of a file, or None where it is absent or refused."""
         try:
-            with open(path, "rb", opener=_open) as file:
+            with open(path, "rb", opener=open_ours) as file:
                 facts = os.fstat(file.fileno())
-                fault = _fault(path, facts, stat.S_IFREG)
+                fault = fault_of(path, facts, stat.S_IFREG)
                 if fault is None:
                     return file.read(), facts
         except FileNotFoundError:
@@ -167,7 +167,7 @@ class Store:
         except OSError as error:
             fault = f"cannot be read: {error.strerror}: remove it"
             with suppress(OSError):
-                fault = _fault(path, path.lstat(), stat.S_IFREG) or fault
+                fault = fault_of(path, path.lstat(), stat.S_IFREG) or fault
         self._file_trouble = f"a stored kernel is not loaded: {path} {fault}"
         return None
 
@@ -208,7 +208,7 @@ class Store:
                 total -= 0 if os.path.lexists(path) else facts.st_size
 
 
-def _fault(path: Path, facts: os.stat_result, kind: int) -> str | None:
+def fault_of(path: Path, facts: os.stat_result, kind: int) -> str | None:
     """Say what forbids to load code from a file or folder and what to do about it, or None."""
     if stat.S_ISLNK(facts.st_mode):
         return "is a symbolic link, and links are not followed: remove it"
@@ -244,5 +244,6 @@ def _unpacked(record: bytes) -> tuple[str, str, bytes] | None:
     return None
 
 
-def _open(name: str, flags: int) -> int:
+def open_ours(name: str, flags: int) -> int:
+    """Open as the `opener` of a file that only its user may read and write; follow no link."""
     return os.open(name, flags | _FLAGS, 0o600)

@@ -19,7 +19,7 @@ from typing import Any
 from torch import Tensor
 
 from faltung.geometry import windows
-from faltung.ops.registry import empty, memory_format, register
+from faltung.ops.registry import empty, memory_format, register, slid
 from faltung.ops.theirs import convolution as theirs
 
 Ints = list[int]
@@ -39,9 +39,7 @@ def _forward_fake(
     groups: int,
     flip: bool,
 ) -> Tensor:
-    rows, columns = windows(list(w.shape[2:]), stride, padding, dilation)
-    shape = (x.shape[0], w.shape[0], rows.output(x.shape[2]), columns.output(x.shape[3]))
-    return empty(x, shape, memory_format(x, w))
+    return slid(x, w.shape[0], windows(list(w.shape[2:]), stride, padding, dilation), w)
 
 
 def _keep_forward(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

@@ -19,7 +19,7 @@ from faltung.compiler.plan import Plan
 from faltung.compiler.problem import Problem
 from faltung.compiler.target import Target, pretending
 from faltung.geometry import windows
-from faltung.ops.registry import empty, memory_format
+from faltung.ops.registry import empty, memory_format, slid
 from faltung.ops.theirs import convolution as theirs
 from faltung.ops.watching import float32_precision
 from faltung.settings import instruction_set
@@ -205,9 +205,7 @@ def known_conv2d(
 
     def resolve() -> tuple[Call | None, Tensor] | None:
         stride, padding, dilation, _, _ = geometry
-        rows, columns = windows(w.shape[2:], stride, padding, dilation)
-        shape = (x.shape[0], w.shape[0], rows.output(x.shape[2]), columns.output(x.shape[3]))
-        out = empty(x, shape, memory_format(x, w))
+        out = slid(x, w.shape[0], windows(w.shape[2:], stride, padding, dilation), w)
         return planned("forward", x, w, bias, out, geometry)
 
     return recalled(key_of("conv2d", (x, w, bias), geometry), resolve)

@@ -10,7 +10,7 @@ from faltung.compiler.call import Call
 from faltung.compiler.problem import Problem
 from faltung.geometry import Window, windows
 from faltung.ops.ours import KINDS, Known, addresses, key_of, prepared, recalled, run, usable
-from faltung.ops.registry import empty, memory_format
+from faltung.ops.registry import empty, memory_format, slid
 from faltung.ops.theirs import pooling as theirs
 
 Ints = list[int]
@@ -47,11 +47,6 @@ def planned(
     return prepared(problem), out
 
 
-def _pooled(x: Tensor, over: Windows) -> Tensor:
-    shape = (*x.shape[:2], *(w.output(n) for w, n in zip(over, x.shape[2:], strict=True)))
-    return empty(x, shape, memory_format(x))
-
-
 def _run(known: Known | None, first: Tensor, positions: Tensor | None = None) -> Tensor | None:
     at = addresses(first, positions)
     if known is None or at is None:
@@ -67,7 +62,7 @@ def extreme(operation: str, x: Tensor, *geometry: Any) -> tuple[Tensor, Tensor]:
 
     def resolve() -> tuple[Call | None, Tensor] | None:
         over = windows(*geometry)
-        return planned(operation, "forward", x, _pooled(x, over), over, indices=True)
+        return planned(operation, "forward", x, slid(x, x.shape[1], over), over, indices=True)
 
     known = recalled(key_of(operation, (x,), geometry), resolve)
     if known is not None:
@@ -84,7 +79,7 @@ def extreme_values(operation: str, x: Tensor, *geometry: Any) -> Tensor:
 
     def resolve() -> tuple[Call | None, Tensor] | None:
         over = windows(*geometry)
-        return planned(operation, "forward", x, _pooled(x, over), over)
+        return planned(operation, "forward", x, slid(x, x.shape[1], over), over)
 
     known = recalled(key_of(f"{operation} alone", (x,), geometry), resolve)
     y = _run(known, x)
@@ -116,7 +111,7 @@ def avg_pool2d(x: Tensor, *rest: Any) -> Tensor:
 
     def resolve() -> tuple[Call | None, Tensor] | None:
         over = windows(size, stride, padding, [1, 1], ceil)
-        out = _pooled(x, over)
+        out = slid(x, x.shape[1], over)
         return planned("avg", "forward", x, out, over, divisor=divisor, count_padding=count)
 
     known = recalled(key_of("avg", (x,), rest), resolve)

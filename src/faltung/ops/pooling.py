@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from faltung.geometry import Window, windows
-from faltung.ops.registry import empty, memory_format, register
+from faltung.ops.registry import empty, memory_format, register, slid
 from faltung.ops.theirs import pooling as theirs
 
 Ints = list[int]
@@ -20,8 +20,7 @@ Windows = tuple[Window, Window]
 
 
 def _pooled(x: Tensor, over: Windows, dtype: torch.dtype | None = None) -> Tensor:
-    shape = (*x.shape[:2], *(w.output(n) for w, n in zip(over, x.shape[2:], strict=True)))
-    y = empty(x, shape, memory_format(x))
+    y = slid(x, x.shape[1], over)
     return y if dtype is None else y.to(dtype)
 
 

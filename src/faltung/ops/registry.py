@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch.autograd import forward_ad
 
+from faltung.geometry import Window
 from faltung.ops import seam
-from faltung.ops.watching import plain, watched
+from faltung.ops.watching import plain, transformed, watched
 
 LIBRARY = torch.library.Library("faltung", "DEF")
 AUTOCAST_KEYS = {"cpu": "AutocastCPU", "cuda": "AutocastCUDA"}
@@ -57,12 +57,12 @@ def register(
     def call(*arguments: Any) -> Any:
         if torch.compiler.is_compiling():
             return operator(*arguments)
-        # Derivatives registered from Python know neither functorch's transforms nor tangents;
-        # torch's own operators know both.
-        if _transforms():
-            return theirs(*arguments)
+        if watched():
+            # Derivatives registered from Python know neither functorch's transforms nor tangents;
+            # torch's own operators know both.
+            return theirs(*arguments) if transformed() else operator(*arguments)
         # Where nothing watches, the dispatcher's way through Python would cost 50 us and more.
-        direct, gradient = (False, False) if watched() else plain(arguments)
+        direct, gradient = plain(arguments)
         if not direct:
             return operator(*arguments)
         if gradient and torch.is_grad_enabled():
@@ -85,12 +85,6 @@ def _derived(
 
     members = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
     return type(name, (torch.autograd.Function,), members)
-
-
-def _transforms() -> bool:
-    """Say whether a functorch transform or forward-mode differentiation is under way."""
-    functorch: bool = torch._C._are_functorch_transforms_active()
-    return functorch or forward_ad._current_level >= 0
 
 
 def _without_autocast(
@@ -141,3 +135,14 @@ def memory_format(*tensors: torch.Tensor) -> torch.memory_format:
 def empty(like: torch.Tensor, shape: Sequence[int], layout: torch.memory_format) -> torch.Tensor:
     """Return an uninitialised tensor with the type and device of `like`."""
     return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout)
+
+
+def slid(
+    x: torch.Tensor, channels: int, over: tuple[Window, Window], *operands: torch.Tensor
+) -> torch.Tensor:
+    """Return what windows over `x` fill: an uninitialised tensor of so many channels.
+
+    Its memory format is that of `x` and the other operands.
+    """
+    lengths = (window.output(n) for window, n in zip(over, x.shape[2:], strict=True))
+    return empty(x, (x.shape[0], channels, *lengths), memory_format(x, *operands))

@@ -10,13 +10,17 @@ from torch.autograd import forward_ad
 PLAIN = (Tensor, torch.nn.Parameter)
 
 
+def transformed() -> bool:
+    """Say whether a functorch transform or forward-mode differentiation is under way."""
+    return bool(_C._are_functorch_transforms_active() or forward_ad._current_level >= 0)
+
+
 def watched() -> bool:
     """Say whether a mode, a transform, autocast or a tracer is at work."""
     return bool(
         _C._len_torch_dispatch_stack()
         or _C._is_torch_function_mode_enabled()
-        or _C._are_functorch_transforms_active()
-        or forward_ad._current_level >= 0
+        or transformed()
         or _C._is_any_autocast_enabled()
         or _C._get_tracing_state()
     )

@@ -11,14 +11,14 @@ way; the input gradient does too, as correlations of the gradient with parts of 
 """
 
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 from faltung.compiler.algorithms import dense_sum, output, panel, weights
+from faltung.compiler.algorithms.argument_block import read_arguments
 from faltung.compiler.emit import Code, Index, Int, Pointer, Program
-from faltung.compiler.plan import POINTERS
 from faltung.compiler.target import Target
 
+TENSORS = ("source", "weights", "bias", "target")
 SIZES = (
     "images", "groups", "channels", "outputs", "height", "width", "lines", "columns",
     "source_image", "source_channel", "source_row", "source_column", "source_offset",
@@ -69,7 +69,7 @@ class Spec:
 def _emit(spec: Spec, target: Target) -> Program:
     program = Program(target)
     with program.region("pack") as code:
-        a = arguments(code, spec)
+        a = read_arguments(code, spec.kind, TENSORS, SIZES)
         strides = weights.Strides(
             a.weight_group, a.weight_output, a.weight_channel, a.weight_row, a.weight_column
         )
@@ -82,23 +82,11 @@ def _emit(spec: Spec, target: Target) -> Program:
         else:
             weights.pack(code, packing, a.groups, origin, strides, run, a.workspace, table)
     with program.region("dense") as code:
-        a = arguments(code, spec)
+        a = read_arguments(code, spec.kind, TENSORS, SIZES)
         first, last = code.share(a.images * a.groups * a.blocks * a.chunks)
         with code.loop(last, first) as task:
             _task(code, spec, a, task)
     return program
-
-
-def arguments(code: Code, spec: Spec) -> Any:
-    """Read the argument block."""
-    names = ("source", "weights", "bias", "target")
-    held: dict[str, Pointer | Int] = {
-        name: code.pointer(place, spec.kind) for place, name in enumerate(names)
-    }
-    held["workspace"] = code.pointer(len(names))
-    for place, name in enumerate(SIZES, POINTERS):
-        held[name] = code.argument(place)
-    return SimpleNamespace(**held)
 
 
 def _packing(code: Code, spec: Spec, a: Any) -> weights.Packing:

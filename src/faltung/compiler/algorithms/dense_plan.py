@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 
 from faltung.compiler.algorithms import dense, tile
+from faltung.compiler.algorithms.argument_block import rounded
 from faltung.compiler.algorithms.correlation import Correlation, correlations, simplified
 from faltung.compiler.algorithms.fill import Fill
 from faltung.compiler.algorithms.runs import run_of
@@ -91,9 +92,9 @@ def _step(
     )
     width = last[1] - job.origin[1] + 1
     rows, chunks, cost = _blocks(problem, job, spec, packing, channels, cut, width, target, team)
-    shared = _rounded(groups * packing.group)
+    shared = rounded(groups * packing.group)
     run = run_of(cut.block, job.window, *job.weights[2:5])
-    private = _rounded(max(_private(spec, job, rows, width, packing, channels), 2 * run[0]))
+    private = rounded(max(_private(spec, job, rows, width, packing, channels), 2 * run[0]))
     in_chunk = -(-packing.tiles // chunks)
     numbers = (
         problem.images, groups, channels, outputs, *job.size, *job.result, *job.source,
@@ -155,10 +156,6 @@ def _cut(job: Correlation, channels: int, apart: bool, whole: bool = False) -> C
 
 def _layout(strides: tuple[int, int, int, int, int]) -> str:
     return layout(strides[:4])
-
-
-def _rounded(elements: int) -> int:
-    return -(-elements // 16) * 16
 
 
 def _private(

@@ -8,14 +8,14 @@ alone decides, and added in their order, so that the bits do not depend on the t
 """
 
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 from faltung.compiler.algorithms import panel, tile, weight_sums
+from faltung.compiler.algorithms.argument_block import read_arguments
 from faltung.compiler.emit import Code, Index, Int, Pointer, Program
-from faltung.compiler.plan import POINTERS
 from faltung.compiler.target import Target
 
+TENSORS = ("x", "dy", "db", "dw")
 SIZES = (
     "images", "groups", "channels", "slice", "slices", "pitch", "outputs",
     "height", "width", "lines", "columns",
@@ -56,12 +56,12 @@ class Spec:
         """Write the kernel."""
         program = Program(target)
         with program.region("sum") as code:
-            a = _arguments(code, self)
+            a = read_arguments(code, self.kind, TENSORS, SIZES)
             first, last = code.share(a.parts * a.groups * a.slices * a.chunks)
             with code.loop(last, first) as task:
                 _task(code, self, a, task)
         with program.region("gather") as code:
-            a = _arguments(code, self)
+            a = read_arguments(code, self.kind, TENSORS, SIZES)
             table = (a.workspace + a.shared + code.thread * a.private).cast("i64")
             with code.when(a.run_length >= code.lanes):
                 weight_sums.tabulate(code, a, self.tile[1] * code.lanes, table)
@@ -73,19 +73,6 @@ class Spec:
                 with code.loop(last, first) as number:
                     weight_sums.gather_bias(code, a, self.tile[1] * code.lanes, number)
         return program
-
-
-def _arguments(code: Code, spec: Spec) -> Any:
-    held: dict[str, Pointer | Int] = {
-        "x": code.pointer(0, spec.kind),
-        "dy": code.pointer(1, spec.kind),
-        "db": code.pointer(2, spec.kind),
-        "dw": code.pointer(3, spec.kind),
-        "workspace": code.pointer(4),
-    }
-    for place, name in enumerate(SIZES, POINTERS):
-        held[name] = code.argument(place)
-    return SimpleNamespace(**held)
 
 
 def _task(code: Code, spec: Spec, a: Any, task: Int) -> None:

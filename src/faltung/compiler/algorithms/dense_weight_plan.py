@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from faltung.compiler.algorithms.argument_block import rounded
 from faltung.compiler.algorithms.correlation import Correlation, simplified, turned
 from faltung.compiler.algorithms.dense_plan import PACKED, SERIAL, woven_channels
 from faltung.compiler.algorithms.dense_weight import Spec
@@ -59,8 +60,8 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     chunks = -(-tiles // in_chunk)
     run_of_dw = gathered(slice_, job.window, job.weights[2:5], lanes)
     room = max(cut.pixels * tile_width * in_chunk + cut.panel + SLACK, 2 * run_of_dw[0])
-    private = -(-room // 16) * 16
-    shared = -(-parts * sums // 16) * 16
+    private = rounded(room)
+    shared = rounded(parts * sums)
     numbers = (
         problem.images, groups, pitch or channels, slice_, slices, pitch or slice_, outputs,
         *job.size, *job.result, *job.source, *job.target[:4], *job.weights[1:], *run_of_dw,

@@ -7,9 +7,9 @@ stride, dilation, padding, layout and channel multiplier is taken.
 """
 
 from faltung.compiler.algorithms import depthwise_weight_plan
+from faltung.compiler.algorithms.argument_block import rounded
 from faltung.compiler.algorithms.depthwise_axes import Axis, gathered, scattered
 from faltung.compiler.algorithms.depthwise_choice import NAME, SHARE, direct, near, panels, seconds
-from faltung.compiler.algorithms.depthwise_form import whole
 from faltung.compiler.algorithms.depthwise_kernel import Spec
 from faltung.compiler.algorithms.depthwise_sums import UNROLLED_COLUMNS
 from faltung.compiler.plan import Plan, Step
@@ -78,7 +78,7 @@ def _plan(problem: Problem, target: Target, threads: int) -> Plan:
     reach = max(axis.reach for axis in rows)
 
     def plane(blocks: int) -> int:
-        return whole(((-(-lines // blocks) - 1) * step[0] + reach) * segment * rests)
+        return rounded(((-(-lines // blocks) - 1) * step[0] + reach) * segment * rests)
 
     planes = 0 if bare else vectors if over else fan[0]
     least = tile[0] + (1 if sink[0] % len(rows) else 0)

@@ -2,12 +2,8 @@
 
 from dataclasses import dataclass
 
+from faltung.compiler.algorithms.argument_block import rounded
 from faltung.compiler.algorithms.depthwise_axes import Axis
-
-
-def whole(elements: int) -> int:
-    """Round up to a multiple of 64 bytes."""
-    return -(-elements // 16) * 16
 
 
 @dataclass(frozen=True)
@@ -54,11 +50,11 @@ class Form:
     def filters(self, lanes: int) -> int:
         """Return the elements that the packed weights and biases of a unit take."""
         taps = self.window[0] * self.window[1] + 1
-        return whole(taps * self.unit(lanes) * self.vectors * max(self.fan))
+        return rounded(taps * self.unit(lanes) * self.vectors * max(self.fan))
 
     def stage(self, lanes: int) -> int:
         """Return the elements of the room in which the last outputs of a row wait."""
-        return whole(lanes * self.tile[1] * len(self.columns))
+        return rounded(lanes * self.tile[1] * len(self.columns))
 
 
 @dataclass(frozen=True)

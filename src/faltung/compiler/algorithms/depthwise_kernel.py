@@ -5,10 +5,10 @@ panel, padding included, and sums every output of the block from there. The inpu
 strided convolution falls into phases: rows and columns of the input that the same taps reach.
 """
 
-from types import SimpleNamespace
 from typing import Any
 
 from faltung.compiler.algorithms import depthwise_channels, depthwise_rows, depthwise_tiles, panel
+from faltung.compiler.algorithms.argument_block import read_arguments
 from faltung.compiler.algorithms.depthwise_form import Form
 from faltung.compiler.algorithms.depthwise_rows import Source
 from faltung.compiler.emit import Code, Int, Program
@@ -49,14 +49,9 @@ def emit(spec: Spec, target: Target) -> Program:
 
 def _arguments(code: Code, spec: Spec) -> Any:
     """Read the argument block."""
-    held: dict[str, Any] = {
-        name: code.pointer(place, spec.kind)
-        for place, name in enumerate(("source", "weight", "bias", "target"))
-    }
-    for place, name in enumerate(NUMBERS, 5):
-        held[name] = code.argument(place)
-    a = SimpleNamespace(**held, lanes=code.lanes)
-    a.filters = code.pointer(4) + code.thread * a.private
+    a = read_arguments(code, spec.kind, ("source", "weight", "bias", "target"), NUMBERS)
+    a.lanes = code.lanes
+    a.filters = a.workspace + code.thread * a.private
     a.stage = a.filters + spec.filters(code.lanes)
     a.room = a.stage + spec.stage(code.lanes)
     rests = spec.step[1] if spec.layout == "rows" else 1

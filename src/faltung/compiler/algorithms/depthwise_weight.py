@@ -8,7 +8,6 @@ fall into chunks, whose sums are added in a second pass. Blocks and chunks follo
 so that the result does not depend on the team.
 """
 
-from types import SimpleNamespace
 from typing import Any
 
 from faltung.compiler.algorithms import (
@@ -17,6 +16,7 @@ from faltung.compiler.algorithms import (
     depthwise_weight_direct,
     panel,
 )
+from faltung.compiler.algorithms.argument_block import read_arguments
 from faltung.compiler.algorithms.depthwise_form import WeightForm
 from faltung.compiler.algorithms.depthwise_rows import Source
 from faltung.compiler.algorithms.depthwise_weight_tiles import deliver, fold, sums
@@ -85,14 +85,8 @@ def emit(spec: Spec, target: Target) -> Program:
 
 def _arguments(code: Code, spec: Spec) -> Any:
     """Read the argument block."""
-    held: dict[str, Any] = {
-        name: code.pointer(place, spec.kind)
-        for place, name in enumerate(("source", "slope", "bias", "target"))
-    }
-    for place, name in enumerate(NUMBERS, 5):
-        held[name] = code.argument(place)
-    a = SimpleNamespace(**held)
-    a.parts = code.pointer(4)
+    a = read_arguments(code, spec.kind, ("source", "slope", "bias", "target"), NUMBERS)
+    a.parts = a.workspace
     a.sums = a.parts + a.shared + code.thread * a.private
     a.mask = a.sums + spec.sums(code.lanes)
     a.room = a.mask + MASK

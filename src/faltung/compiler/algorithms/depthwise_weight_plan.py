@@ -2,8 +2,8 @@
 
 import math
 
+from faltung.compiler.algorithms.argument_block import rounded
 from faltung.compiler.algorithms.depthwise_choice import NAME, SHARE, direct, near, panels, seconds
-from faltung.compiler.algorithms.depthwise_form import whole
 from faltung.compiler.algorithms.depthwise_weight import MASK, Spec
 from faltung.compiler.algorithms.depthwise_weight_direct import TILE
 from faltung.compiler.plan import Plan, Step
@@ -37,8 +37,8 @@ def plan(problem: Problem, target: Target, threads: int) -> Plan:
     )  # fmt: skip
     width, segment, plane, pitch, slope = forms
     sums = spec.sums(lanes)
-    private = whole(sums + MASK + (0 if bare else vectors * (plane + slope)))
-    shared = whole(chunks * units * sums) if chunks > 1 else 0
+    private = rounded(sums + MASK + (0 if bare else vectors * (plane + slope)))
+    shared = rounded(chunks * units * sums) if chunks > 1 else 0
     numbers = (
         problem.images, units, problem.channels, blocks, chunks, *problem.size, *problem.result,
         *problem.strides[0], *problem.strides[1], problem.strides[2][0], *problem.strides[2][2:],
@@ -72,7 +72,7 @@ def _panels(
 
     def planes(blocks: int) -> tuple[int, int]:
         most = -(-lines // blocks)
-        return whole(((most - 1) * down + reach[0]) * segment * rests), whole(most * pitch)
+        return rounded(((most - 1) * down + reach[0]) * segment * rests), rounded(most * pitch)
 
     blocks = 1
     while blocks < lines and (

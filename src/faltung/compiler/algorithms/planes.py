@@ -1,11 +1,11 @@
 """What pools and their gradients share: argument block, ragged loops, divisors."""
 
 from collections.abc import Callable, Sequence
-from types import SimpleNamespace
 from typing import Any
 
+from faltung.compiler.algorithms.argument_block import read_arguments
 from faltung.compiler.emit import Code, Index, Int, Pointer, Vector
-from faltung.compiler.plan import POINTERS, Plan, Spec, Step
+from faltung.compiler.plan import Plan, Spec, Step
 from faltung.compiler.problem import Problem, Strides
 from faltung.compiler.target import Target
 
@@ -33,16 +33,10 @@ def layout(strides: Strides, channels: int, width: int) -> str:
 
 def arguments(code: Code, kind: str) -> Any:
     """Read the argument block; `extra` are the positions, wherever an operation has them."""
-    held: dict[str, Pointer | Int] = {
-        "source": code.pointer(0, kind),
-        "extra": code.pointer(1, "i64"),
-        "target": code.pointer(3, kind),
-        "workspace": code.pointer(4),
-    }
-    for place, name in enumerate(SIZES, POINTERS):
-        held[name] = code.argument(place)
-    held["mine"] = held["workspace"] + code.thread * held["private"]  # type: ignore[operator]
-    return SimpleNamespace(**held)
+    a = read_arguments(code, kind, ("source", "extra", "unused", "target"), SIZES)
+    a.extra = a.extra.cast("i64")
+    a.mine = a.workspace + code.thread * a.private
+    return a
 
 
 def plan(
@@ -80,11 +74,6 @@ def plan(
         team,
         problem.bytes / (BANDWIDTH * team),
     )
-
-
-def room(elements: int) -> int:
-    """Return the next multiple of 16: 64 bytes of float32."""
-    return -(-elements // 16) * 16
 
 
 def rows_in_block(problem: Problem, lines: int, most: int, threads: int) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from faltung.compiler.algorithms import planes, pooling_channels, pooling_rows
+from faltung.compiler.algorithms.argument_block import rounded
 from faltung.compiler.algorithms.pooling_shape import Shape
 from faltung.compiler.emit import Program
 from faltung.compiler.plan import Plan
@@ -63,10 +64,10 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     phase = max(seen, max(columns, target.lanes) + spec.reach[1] // step)
     fitting = (target.l1 // 16 // (phase * step) - spec.reach[0] - 1) // problem.stride[0] + 1
     rows, blocks = planes.rows_in_block(problem, lines, fitting, threads)
-    table = planes.room(columns + target.lanes)
+    table = rounded(columns + target.lanes)
     held = ((rows - 1) * problem.stride[0] + spec.reach[0] + 1) * phase * step
     sizes = {"rows": rows, "blocks": blocks, "phase": phase, "table": table}
-    private = planes.room(table + planes.STAGE + held)
+    private = rounded(table + planes.STAGE + held)
     schedule = f"vectors of columns, {rows} rows at a time"
     return [planes.plan(NAME, spec, problem, threads, schedule, private=private, **sizes)]
 

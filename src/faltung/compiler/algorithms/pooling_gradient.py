@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from faltung.compiler.algorithms import phases, planes
+from faltung.compiler.algorithms.argument_block import rounded
 from faltung.compiler.emit import Code, Index, Int, Pointer, Program
 from faltung.compiler.plan import Plan
 from faltung.compiler.problem import Problem
@@ -66,7 +67,7 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
         source, sink = ("any" if name == "channels" else name for name in (source, sink))
     spec = Spec(problem.window, problem.stride, source, sink, problem.kind)
     if channels:
-        table = planes.room(problem.result[1])
+        table = rounded(problem.result[1])
         sizes = {"table": table, "private": table}
         return [planes.plan(NAME, spec, problem, threads, "vectors of channels", **sizes)]
     (h, w), step = problem.size, problem.stride[1]
@@ -77,8 +78,8 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
         problem, h, (target.l1 // 8 // phase - 2) * problem.stride[0] - problem.window[0], threads
     )
     held = (rows + problem.window[0] - 2) // problem.stride[0] + 2
-    table = planes.room(problem.result[1])
-    private = planes.room(table + (step + held) * phase)
+    table = rounded(problem.result[1])
+    private = rounded(table + (step + held) * phase)
     sizes = {"rows": rows, "blocks": blocks, "phase": phase, "table": table, "private": private}
     schedule = f"vectors of columns, {rows} rows at a time"
     return [planes.plan(NAME, spec, problem, threads, schedule, **sizes)]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from faltung.compiler.algorithms import planes
+from faltung.compiler.algorithms.argument_block import rounded
 from faltung.compiler.emit import Code, Condition, Index, Int, Pointer, Program
 from faltung.compiler.plan import Plan
 from faltung.compiler.problem import Problem
@@ -95,7 +96,7 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     sizes = {
         "rows": chunk,
         "blocks": -(-problem.channels // chunk),
-        "private": planes.room(0 if problem.kind == "f32" else h * w * chunk),
+        "private": rounded(0 if problem.kind == "f32" else h * w * chunk),
     }
     return [planes.plan(NAME, spec, problem, threads, schedule, **sizes)]
 

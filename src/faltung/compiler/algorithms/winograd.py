@@ -15,10 +15,10 @@ Source: A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks" (
 """
 
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 from faltung.compiler.algorithms import output, tile, weights
+from faltung.compiler.algorithms.argument_block import read_arguments
 from faltung.compiler.algorithms.toom_cook import matrices
 from faltung.compiler.algorithms.winograd_input import (
     FLAGS,
@@ -31,9 +31,9 @@ from faltung.compiler.algorithms.winograd_input import (
     transform_input,
 )
 from faltung.compiler.emit import Code, Int, Pointer, Program
-from faltung.compiler.plan import POINTERS
 from faltung.compiler.target import Target
 
+TENSORS = ("source", "weights", "bias", "target")
 SIZES = (
     "first_image", "images", "first_row", "tile_rows", "tile_columns",
     "channels", "outputs", "height", "width", "lines", "columns",
@@ -79,7 +79,7 @@ class Spec:
         """Write the kernel."""
         program = Program(target)
         with program.region("transform") as code:
-            a = _arguments(code, self)
+            a = read_arguments(code, self.kind, TENSORS, SIZES)
             begin_flags(code, a)
             first, last = code.share(a.images * a.tile_rows)
             with code.loop(last, first) as unit:
@@ -87,22 +87,11 @@ class Spec:
             with code.when(code.thread.equals(0)):
                 clear(code, self.size, a)
         with program.region("multiply") as code:
-            a = _arguments(code, self)
+            a = read_arguments(code, self.kind, TENSORS, SIZES)
             first, last = code.share(a.tiles * a.chunks)
             with code.when(raised(code, a).equals(0)), code.loop(last, first) as task:
                 _multiply(code, self, a, task)
         return program
-
-
-def _arguments(code: Code, spec: Spec) -> Any:
-    held: dict[str, Pointer | Int] = {
-        name: code.pointer(place, spec.kind)
-        for place, name in enumerate(("source", "weights", "bias", "target"))
-    }
-    held["workspace"] = code.pointer(POINTERS - 1)
-    for place, name in enumerate(SIZES, POINTERS):
-        held[name] = code.argument(place)
-    return SimpleNamespace(**held)
 
 
 def _multiply(code: Code, spec: Spec, a: Any, task: Int) -> None:

@@ -1,53 +1,26 @@
 """Winograd's convolution: which problems, in which groups of tile rows."""
 
-import math
-
+from faltung.compiler.algorithms.argument_block import rounded
 from faltung.compiler.algorithms.correlation import Correlation, correlations
 from faltung.compiler.algorithms.runs import run_of
 from faltung.compiler.algorithms.tile import shape
 from faltung.compiler.algorithms.winograd import Spec
+from faltung.compiler.algorithms.winograd_groups import Group, groups, seconds, unfit
 from faltung.compiler.algorithms.winograd_input import FLAGS
 from faltung.compiler.plan import Plan, Step
-from faltung.compiler.problem import Pair, Problem, layout
+from faltung.compiler.problem import Problem, layout
 from faltung.compiler.target import Target
 
 NAME = "winograd"
-CHANNELS = 32  # fewer channels on either side, and the transforms cost more than they save
-PIXELS = 100  # fewer outputs an image, and too many tiles hang over its edge
-GROUP = 4 * 2**20  # bytes of transformed input that one call holds
 
 
 def refuses(problem: Problem, target: Target) -> str | None:
-    """Return why this algorithm does not take a problem.
-
-    The rule knows neither threads nor images: they must not change the bits of a result.
-    """
+    """Return why this algorithm does not take a problem."""
     if problem.operation != "conv" or problem.direction == "weight":
         return "it makes outputs or input gradients of convolutions"
-    if (
-        problem.window not in {(3, 3), (5, 5)}
-        or problem.stride != (1, 1)
-        or problem.dilation != (1, 1)
-    ):
-        return "it is for 3x3 and 5x5 windows with stride 1 and dilation 1"
-    if problem.direction == "input" and problem.window == (5, 5) and problem.precision == "highest":
-        return "for gradients with 5x5 windows its error is up to 4 times the direct sum's"
-    if problem.groups != 1:
-        return "it treats all channels at once, and here are groups"
     if problem.direction == "forward":
-        return too_small(problem, problem.result, problem.channels, target)
-    return too_small(problem, problem.size, problem.outputs, target)
-
-
-def too_small(problem: Problem, cells: Pair, channels: int, target: Target) -> str | None:
-    """Return why transforms do not pay, judging by cells of an image and channels transformed."""
-    if min(problem.channels, problem.outputs) < CHANNELS:
-        return f"its transforms pay from {CHANNELS} channels on both sides"
-    if math.prod(cells) < PIXELS:
-        return f"its transforms pay from {PIXELS} outputs an image"
-    if channels % target.lanes:
-        return f"it takes {target.lanes} channels at a time, and {channels} is no multiple"
-    return None
+        return unfit(problem, problem.result, problem.channels, target)
+    return unfit(problem, problem.size, problem.outputs, target)
 
 
 def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
@@ -64,28 +37,18 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     )  # fmt: skip
     size = spec.size**2
     rows, columns = (-(-n // side) for n in job.result)
-    row_bytes = 4 * size * columns * channels
-    images = max(1, min(problem.images, GROUP // (rows * row_bytes)))
-    rows_in_group = rows if images > 1 else max(1, min(rows, GROUP // row_bytes))
-    rows_in_group = -(-rows // -(-rows // rows_in_group))
-
-    steps, workspace = [], 0
-    for image in range(0, problem.images, images):
-        for row in range(0, rows, rows_in_group):
-            step, room = _step(
-                problem, job, spec, target, threads, channels, outputs,
-                (image, min(images, problem.images - image)), (row, min(rows_in_group, rows - row)),
-                columns,
-            )  # fmt: skip
-            steps.append(step)
-            workspace = max(workspace, room)
+    cut = groups(problem.images, rows, 4 * size * columns * channels)
+    found = [
+        _step(problem, job, spec, target, threads, channels, outputs, group, columns)
+        for group in cut
+    ]
     words = (
         f"F({side}x{side}, {taps}x{taps}), {spec.tile[0]} tiles x {spec.tile[1] * target.lanes} "
-        f"channels in registers, {len(steps)} groups of {rows_in_group * images} rows of tiles"
+        f"channels in registers, {len(cut)} groups of {cut[0].rows * cut[0].images} rows of tiles"
     )
-    products = problem.images * rows * columns * size * channels * outputs
-    seconds = products * 1.25 / (2 * target.lanes) / threads / 3.2e9
-    return [Plan(NAME, words, tuple(steps), workspace, threads, seconds, guarded=True)]
+    steps, workspace = tuple(step for step, _ in found), max(room for _, room in found)
+    cost = seconds(problem, problem.images * rows * columns, size, target, threads)
+    return [Plan(NAME, words, steps, workspace, threads, cost, guarded=True)]
 
 
 def _step(
@@ -96,15 +59,14 @@ def _step(
     threads: int,
     channels: int,
     outputs: int,
-    images: tuple[int, int],
-    rows: tuple[int, int],
+    group: Group,
     columns: int,
 ) -> tuple[Step, int]:
     """Return the call for a group of images and tile rows, and its workspace in bytes."""
     height, vectors = spec.tile
     width = vectors * target.lanes
     size = spec.size**2
-    units = images[1] * rows[1]
+    units = group.images * group.rows
     count = units * columns
     padded = -(-count // height) * height + height
     panel_width = columns * spec.outputs + spec.taps - 1
@@ -118,10 +80,10 @@ def _step(
     multiply = (
         channels * (spec.taps**2 + size) * width + most * (size + spec.outputs**2) * width + table
     )
-    private = -(-max(multiply, spec.size * panel_width * channels) // 16) * 16
-    shared = -(-(FLAGS + size * padded * channels) // 16) * 16
+    private = rounded(max(multiply, spec.size * panel_width * channels))
+    shared = rounded(FLAGS + size * padded * channels)
     numbers = (
-        *images, *rows, columns, channels, outputs, *job.size, *job.result,
+        *group.numbers, columns, channels, outputs, *job.size, *job.result,
         *job.source, *job.target, *job.weights[1:], *run, -job.origin[0], -job.origin[1],
         panel_width, padded, tiles, -(-units // in_chunk), in_chunk, in_block, shared, private,
     )  # fmt: skip

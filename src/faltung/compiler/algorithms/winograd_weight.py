@@ -10,10 +10,10 @@ As in `winograd`, numbers beyond `LARGEST` raise a flag.
 
 import itertools
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 from faltung.compiler.algorithms import panel, tile, weight_sums
+from faltung.compiler.algorithms.argument_block import read_arguments
 from faltung.compiler.algorithms.toom_cook import matrices
 from faltung.compiler.algorithms.winograd_input import (
     FLAGS,
@@ -26,9 +26,9 @@ from faltung.compiler.algorithms.winograd_input import (
     transform_input,
 )
 from faltung.compiler.emit import Code, Int, Pointer, Program
-from faltung.compiler.plan import POINTERS
 from faltung.compiler.target import Target
 
+TENSORS = ("source", "dy", "db", "dw")
 SIZES = (
     "first_image", "images", "first_row", "tile_rows", "tile_columns", "first_call", "last_call",
     "groups", "channels", "outputs", "height", "width", "lines", "columns",
@@ -84,7 +84,7 @@ class Spec:
         """Write the kernel."""
         program = Program(target)
         with program.region("transform") as code:
-            a = _arguments(code, self)
+            a = read_arguments(code, self.kind, TENSORS, SIZES)
             begin_flags(code, a)
             first, last = code.share(a.images * a.tile_rows)
             with code.loop(last, first) as unit:
@@ -93,28 +93,17 @@ class Spec:
             with code.when(code.thread.equals(0)):
                 clear(code, self.size, a)
         with program.region("multiply") as code:
-            a = _arguments(code, self)
+            a = read_arguments(code, self.kind, TENSORS, SIZES)
             first, last = code.share(a.tiles * self.size**2)
             with code.loop(last, first) as task:
                 _multiply(code, self, a, task)
         with program.region("back") as code:
-            a = _arguments(code, self)
+            a = read_arguments(code, self.kind, TENSORS, SIZES)
             with code.when(a.last_call.equals(1) & raised(code, a).equals(0)):
                 first, last = code.share(a.tiles)
                 with code.loop(last, first) as number:
                     _back(code, self, a, number)
         return program
-
-
-def _arguments(code: Code, spec: Spec) -> Any:
-    names = ("source", "dy", "db", "dw")
-    held: dict[str, Pointer | Int] = {
-        name: code.pointer(place, spec.kind) for place, name in enumerate(names)
-    }
-    held["workspace"] = code.pointer(POINTERS - 1)
-    for place, name in enumerate(SIZES, POINTERS):
-        held[name] = code.argument(place)
-    return SimpleNamespace(**held)
 
 
 def _transform_gradient(code: Code, spec: Spec, a: Any, unit: Int) -> None:

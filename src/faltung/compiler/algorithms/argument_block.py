@@ -1,0 +1,35 @@
+"""The argument block of a kernel read by names, and memory in whole cache lines.
+
+The places of the addresses are those of the table in `faltung.compiler.plan`.
+"""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from faltung.compiler.emit import Code
+from faltung.compiler.plan import POINTERS
+
+
+def read_arguments(code: Code, kind: str, tensors: Sequence[str], numbers: Sequence[str]) -> Any:
+    """Read the argument block.
+
+    Args:
+        code: The function being written.
+        kind: Element type of the tensors; the workspace holds float32.
+        tensors: What the first four addresses are called.
+        numbers: What the numbers behind the addresses are called, in their order.
+
+    Returns:
+        A namespace of all these, and of `workspace`.
+    """
+    held: dict[str, Any] = {name: code.pointer(place, kind) for place, name in enumerate(tensors)}
+    held["workspace"] = code.pointer(POINTERS - 1)
+    for place, name in enumerate(numbers, POINTERS):
+        held[name] = code.argument(place)
+    return SimpleNamespace(**held)
+
+
+def rounded(elements: int) -> int:
+    """Return float32 elements rounded up to 64 bytes, a cache line."""
+    return -(-elements // 16) * 16

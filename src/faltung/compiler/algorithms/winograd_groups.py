@@ -1,0 +1,86 @@
+"""What the plans of Winograd's algorithms share: which problems pay, and groups of tile rows."""
+
+import math
+from dataclasses import dataclass
+
+from faltung.compiler.problem import Pair, Problem
+from faltung.compiler.target import Target
+
+CHANNELS = 32  # fewer channels on either side, and the transforms cost more than they save
+PIXELS = 100  # fewer outputs an image, and too many tiles hang over its edge
+GROUP = 4 * 2**20  # bytes of transformed tensors that one call holds
+
+
+@dataclass(frozen=True)
+class Group:
+    """The tile rows that one call treats: the same rows of neighbouring images.
+
+    Attributes:
+        image: The first image.
+        images: How many.
+        row: The first row of tiles.
+        rows: How many.
+    """
+
+    image: int
+    images: int
+    row: int
+    rows: int
+
+    @property
+    def numbers(self) -> tuple[int, int, int, int]:
+        """The group as it stands at the beginning of a kernel's numbers."""
+        return self.image, self.images, self.row, self.rows
+
+
+def groups(images: int, rows: int, row_bytes: int) -> list[Group]:
+    """Cut images of `rows` rows of tiles, of so many bytes each, into groups; the first is largest.
+
+    A group holds whole images where several fit, else rows of one image.
+    """
+    together = max(1, min(images, GROUP // (rows * row_bytes)))
+    most = rows if together > 1 else max(1, min(rows, GROUP // row_bytes))
+    most = -(-rows // -(-rows // most))
+    return [
+        Group(image, min(together, images - image), row, min(most, rows - row))
+        for image in range(0, images, together)
+        for row in range(0, rows, most)
+    ]
+
+
+def unfit(problem: Problem, cells: Pair, channels: int, target: Target) -> str | None:
+    """Return why Winograd's method does not take a convolution, or None.
+
+    The rule knows neither threads nor images: they must not change the bits of a result.
+
+    Args:
+        problem: The problem.
+        cells: Height and width of what is cut into tiles.
+        channels: Channels that are transformed in vectors.
+        target: The CPU.
+    """
+    small = problem.window in {(3, 3), (5, 5)}
+    if not small or problem.stride != (1, 1) or problem.dilation != (1, 1):
+        return "it is for 3x3 and 5x5 windows with stride 1 and dilation 1"
+    gradient = problem.direction != "forward"
+    if gradient and problem.window == (5, 5) and problem.precision == "highest":
+        return "for gradients with 5x5 windows its error is up to 4 times the direct sum's"
+    if problem.groups != 1:
+        return "it treats all channels at once, and here are groups"
+    return _too_small(problem, cells, channels, target)
+
+
+def _too_small(problem: Problem, cells: Pair, channels: int, target: Target) -> str | None:
+    if min(problem.channels, problem.outputs) < CHANNELS:
+        return f"its transforms pay from {CHANNELS} channels on both sides"
+    if math.prod(cells) < PIXELS:
+        return f"its transforms pay from {PIXELS} outputs an image"
+    if channels % target.lanes:
+        return f"it takes {target.lanes} channels at a time, and {channels} is no multiple"
+    return None
+
+
+def seconds(problem: Problem, tiles: int, size: int, target: Target, threads: int) -> float:
+    """Return the expected time: `size` products a tile, and a quarter for the rest."""
+    products = tiles * size * problem.channels * problem.outputs
+    return products * 1.25 / (2 * target.lanes) / threads / 3.2e9
