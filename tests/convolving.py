@@ -26,6 +26,7 @@ from faltung.compiler.target import Target, pretending
 from faltung.geometry import windows
 from faltung.ops.ours import conv_problem
 from faltung.settings import LEVELS
+from guarded import flat
 from layouts import LAYOUTS
 
 HOST = machine.host()
@@ -219,8 +220,38 @@ def run(
     room = torch.full((call.workspace // 4 + 16,), float("nan"))
     at = -(-room.data_ptr() // 64) * 64
     third = 0 if bias is None else bias.data_ptr()
-    call(first.data_ptr(), second.data_ptr(), third, result.data_ptr(), at)
+    addresses = (first.data_ptr(), second.data_ptr(), third, result.data_ptr())
+    call(*addresses, at)
+    again(call, addresses, result)
     return problem
+
+
+def again(call: Call, addresses: tuple[int, int, int, int], result: Tensor, side: str = "") -> None:
+    """Call with weights that were prepared before; the result must be the same to the bit.
+
+    Args:
+        call: What was called.
+        addresses: Of first, second, third and result.
+        result: What came of it.
+        side: Where an unreadable page touches the memory of the weights and the workspace, if any.
+    """
+    if call.plan.preparation is None:
+        return
+
+    def room(size: int) -> Tensor:
+        nothing = float("nan")
+        if side:
+            return flat(max(size // 4, 1), torch.float32, side).fill_(nothing)
+        return torch.full((size // 4 + 16,), nothing)[: size // 4]
+
+    before = result.clone()
+    prepared, workspace = room(call.plan.preparation.size), room(call.less)
+    call = replace(call, keeps=call.plan.preparation)
+    assert call.prepare_weights(addresses[1], prepared.data_ptr(), workspace.data_ptr())
+    result.fill_(float("nan"))
+    workspace.fill_(float("nan"))
+    call(*addresses, workspace.data_ptr(), prepared.data_ptr())
+    assert torch.equal(result.nan_to_num(1e30), before.nan_to_num(1e30)), "prepared weights"
 
 
 def computed(

@@ -8,16 +8,14 @@ import sys
 from dataclasses import replace
 from unittest import mock
 
-import numpy as np
 import torch
 from torch import Tensor
 
 import guarded
-import kernels
 from agreeing import FORMS, data
 from convolving import TARGETS, Conv, activated, defined
 from faltung.compiler.algorithms import depthwise
-from faltung.compiler.call import Call
+from faltung.compiler.call import Call, ready
 from faltung.compiler.problem import DIRECTIONS, Problem
 from faltung.compiler.target import Target
 from faltung.ops.ours import conv_problem
@@ -52,11 +50,7 @@ def called(problem: Problem, target: Target, threads: int) -> Call:
     with mock.patch.object(depthwise, "SERIAL", 0):
         (plan,) = depthwise.plans(problem, target, threads)
     assert plan.threads == threads
-    steps = tuple(
-        (kernels.loaded(s.spec, target).run, np.array(s.numbers, np.int64).tobytes())
-        for s in plan.steps
-    )
-    return Call(plan, steps, plan.workspace, threads)
+    return ready(plan, target)
 
 
 def run(

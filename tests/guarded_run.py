@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from agreeing import FORMS, data
-from convolving import TARGETS, Conv, Way, activated, asked, called, defined
-from faltung.compiler.algorithms import dense
+from convolving import TARGETS, Conv, Way, activated, again, asked, called, defined
+from faltung.compiler.algorithms import dense, packing
 from faltung.compiler.call import Call, ready
+from faltung.compiler.plan import Step
 from faltung.compiler.problem import DIRECTIONS
 from guarded import SIDES, blank, flat, gaps_untouched, guarded
 from layouts import LAYOUTS
@@ -69,10 +70,20 @@ def cases(level: str) -> Iterator[Case]:
 def wrong(call: Call, way: Way, mistake: str) -> Call:
     """Return a call that makes a mistake."""
     name, more = MISTAKES[mistake]
-    step = call.plan.steps[0]
+    first = call.plan.preparation
+    assert first is not None
+    (step,), (before,) = call.plan.steps, first.steps
+    if name in dense.SIZES:
+        steps = (_changed(step, dense.SIZES.index(name), more),)
+        return ready(replace(call.plan, steps=steps), way.target)
+    steps = (_changed(before, packing.SIZES.index(name), more),)
+    return ready(replace(call.plan, preparation=replace(first, steps=steps)), way.target)
+
+
+def _changed(step: Step, place: int, more: int) -> Step:
     numbers = [*step.numbers]
-    numbers[dense.SIZES.index(name)] += more
-    return ready(replace(call.plan, steps=(replace(step, numbers=tuple(numbers)),)), way.target)
+    numbers[place] += more
+    return replace(step, numbers=tuple(numbers))
 
 
 def perform(case: Case, mistake: str) -> None:
@@ -99,7 +110,9 @@ def perform(case: Case, mistake: str) -> None:
     assert room.data_ptr() % 64 == 0 or not call.workspace
     room.fill_(float("nan"))
     third = 0 if bias is None else bias.data_ptr()
-    call(first.data_ptr(), second.data_ptr(), third, result.data_ptr(), room.data_ptr())
+    addresses = (first.data_ptr(), second.data_ptr(), third, result.data_ptr())
+    call(*addresses, room.data_ptr())
+    again(call, addresses, result, side)
 
     added = bias if direction != "weight" else None
     truth = activated(defined(direction, conv, first, second, added), way.activation)

@@ -121,7 +121,7 @@ def test_avx512_is_compiled_where_it_cannot_run(direction: str, form: str) -> No
     first, second, bias = data(direction, conv, form, 0)
     result = LAYOUTS[FORMS[form][2]](torch.empty(conv.shapes(direction)[2]))
     problem = asked(direction, conv, (first, second, result), bias is not None, way)
-    for step in planned(problem, way).steps:
+    for step in planned(problem, way).called:
         made = step.spec.emit(AVX512).text()
         assert len(machine.compile_object(made, AVX512)) > 1000
         assert "zmm" in machine.instructions(made, AVX512)

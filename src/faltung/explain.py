@@ -109,6 +109,10 @@ class Why:
             ("workspace", f"{plan.workspace:,} bytes"),
             ("threads", str(plan.threads)),
         ]
+        first = plan.preparation
+        if first is not None:
+            kept = "kept while the weights do not change" if first.pays else "made at every call"
+            lines.append(("weights", f"{first.size:,} bytes in the kernel's order, {kept}"))
         if plan.cost > 0:
             lines.append(("expected", self._rate(plan.cost)))
         if self.milliseconds is not None:
@@ -185,7 +189,7 @@ def _explained(
     if runs and plan is None:
         runs, reason = False, "no algorithm of ours takes it; torch's operator runs"
     plans = [p for p in (plan, otherwise) if p is not None]
-    specs = dict.fromkeys(step.spec for p in plans for step in p.steps)
+    specs = dict.fromkeys(step.spec for p in plans for step in p.called)
     kernels = tuple(_origin(spec, target) for spec in specs)
     milliseconds = None
     if measured and plan is not None:

@@ -2,14 +2,18 @@
 
 import ctypes
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from faltung.compiler import kernel
-from faltung.compiler.plan import POINTERS, Plan
+from faltung.compiler.plan import POINTERS, Plan, Preparation, Step
 from faltung.compiler.target import Target
 
 ADDRESSES = struct.Struct(f"{POINTERS}q").pack
+
+Ready = tuple[tuple[Callable[[bytes, int], None], bytes], ...]
+
+_tokens: dict[tuple[Step, ...], int] = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,42 +22,92 @@ class Call:
 
     Attributes:
         plan: What is called.
-        steps: For each step the machine code and its packed numbers.
+        target: The CPU it is made for.
+        steps: What is called where the weights are prepared: machine code and packed numbers.
+        anew: What is called where they are not.
+        prepared: Bytes at the start of the workspace for weights that are prepared anew.
         workspace: Bytes of workspace to be given.
+        less: Bytes of workspace to be given where the weights are prepared.
         threads: Threads that run it.
+        keeps: What is done with weights that are worth keeping, or None.
+        token: Calls of the same token prepare weights in the same way.
         otherwise: What runs instead where a guarded plan finds numbers that it cannot treat.
     """
 
     plan: Plan
-    steps: tuple[tuple[Callable[[bytes, int], None], bytes], ...]
+    target: Target
+    steps: Ready
+    anew: Ready
+    prepared: int
     workspace: int
+    less: int
     threads: int
+    keeps: Preparation | None = None
+    token: int = 0
     otherwise: "Call | None" = None
 
-    def __call__(self, first: int, second: int, third: int, output: int, workspace: int) -> None:
+    def __call__(
+        self,
+        first: int,
+        second: int,
+        third: int,
+        output: int,
+        workspace: int,
+        prepared: int = 0,
+        summand: int = 0,
+    ) -> None:
         """Run all steps on these addresses (0 where there is none)."""
-        block = ADDRESSES(first, second, third, output, workspace)
-        for run, numbers in self.steps:
-            if self.otherwise is not None:
-                # A team may turn out smaller than asked; then the flags of the others stay as here.
-                ctypes.memset(workspace, 0, 8 * self.threads)
+        room, steps = workspace, self.steps
+        if prepared == 0 and self.prepared:
+            steps, prepared, room = self.anew, workspace, workspace + self.prepared
+        block = ADDRESSES(first, second, third, output, room, prepared, summand)
+        if self.otherwise is None:
+            for run, numbers in steps:
+                run(block + numbers, self.threads)
+        elif not self._guarded(steps, block, room):
+            self.otherwise(first, second, third, output, workspace, 0, summand)
+
+    def prepare_weights(self, weights: int, prepared: int, workspace: int) -> bool:
+        """Prepare weights that are to be kept; return whether the plan can treat them."""
+        steps = () if self.keeps is None else _loaded(self.keeps.steps, self.target)
+        block = ADDRESSES(0, weights, 0, 0, workspace, prepared, 0)
+        return self._guarded(steps, block, workspace)
+
+    def _guarded(self, steps: Ready, block: bytes, room: int) -> bool:
+        """Run steps until one finds numbers that it cannot treat; return whether none did."""
+        for run, numbers in steps:
+            # A team may turn out smaller than asked; then the flags of the others stay as here.
+            if self.plan.guarded:
+                ctypes.memset(room, 0, 8 * self.threads)
             run(block + numbers, self.threads)
-            if self.otherwise is not None and any(
-                (ctypes.c_int64 * self.threads).from_address(workspace)
-            ):
-                self.otherwise(first, second, third, output, workspace)
-                return
+            if self.plan.guarded and any((ctypes.c_int64 * self.threads).from_address(room)):
+                return False
+        return True
 
 
 def ready(plan: Plan, target: Target, otherwise: Plan | None = None) -> Call:
     """Load (or compile) the kernels of a plan, and of what runs where it cannot."""
-    steps = tuple(
+    first = plan.preparation
+    other = None if otherwise is None else ready(otherwise, target)
+    anew = steps = _loaded(plan.steps, target)
+    prepared, token, keeps = 0, 0, None
+    if first is not None:
+        if not first.optional:
+            prepared, anew = first.size, _loaded(first.steps, target) + steps
+        if first.pays:
+            token, keeps = _tokens.setdefault(first.steps, len(_tokens)), first
+    instead = 0 if other is None else other.workspace
+    room, less = max(prepared + plan.workspace, instead), max(plan.workspace, instead)
+    return Call(
+        plan, target, steps, anew, prepared, room, less, plan.threads, keeps, token, other
+    )  # fmt: skip
+
+
+def _loaded(steps: Iterable[Step], target: Target) -> Ready:
+    return tuple(
         (
             kernel.get(step.spec, target).code.run,
             struct.pack(f"{len(step.numbers)}q", *step.numbers),
         )
-        for step in plan.steps
+        for step in steps
     )
-    other = None if otherwise is None else ready(otherwise, target)
-    room = plan.workspace if other is None else max(plan.workspace, other.workspace)
-    return Call(plan, steps, room, plan.threads, other)

@@ -24,8 +24,8 @@ class Chains:
     """A kernel that only multiplies and adds, in chains that do not wait for each other.
 
     Place 0 of the argument block is the address of (chains + 2) vectors: where the chains begin, a
-    factor and a summand; place 3 that of a cache line for each thread, place 5 the turns of the
-    loop.
+    factor and a summand; place 3 that of a cache line for each thread. The first number is that of
+    the turns of the loop.
 
     Attributes:
         count: Number of chains.
@@ -68,7 +68,7 @@ def peak(threads: int, clock: Callable[[], float] = time.perf_counter) -> float:
     results = array("f", bytes(4 * LINE * team))
 
     def seconds(turns: int) -> float:
-        addresses = (source.buffer_info()[0], 0, 0, results.buffer_info()[0], 0)
+        addresses = (source.buffer_info()[0], 0, 0, results.buffer_info()[0], 0, 0, 0)
         block = struct.pack(f"{POINTERS + 1}q", *addresses, turns)
         began = clock()
         run(block, team)

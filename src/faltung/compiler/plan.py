@@ -1,15 +1,16 @@
 """How a problem is solved: the kernels that are called, in order, and the memory they take.
 
-Every kernel is called with the address of a block of 64-bit integers. The first five are addresses:
+Every kernel is called with the address of a block of 64-bit integers. The first seven are
+addresses; the fifth is the workspace:
 
-| operation | 0 | 1 | 2 | 3 | 4 |
-|---|---|---|---|---|---|
-| conv forward | x | weight | bias or 0 | y | workspace |
-| conv input | dy | weight | bias or 0 | dx | workspace |
-| conv weight | x | dy | db or 0 | dw | workspace |
-| max, min forward | x | positions (int64, dense as y) or 0 | 0 | y | workspace |
-| max, min input | dy | positions (int64, dense as dy) | 0 | dx | workspace |
-| avg forward / input | x / dy | 0 | 0 | y / dx | workspace |
+| operation | 0 | 1 | 2 | 3 | 5 | 6 |
+|---|---|---|---|---|---|---|
+| conv forward | x | weight | bias or 0 | y | prepared weights | summand (as y) or 0 |
+| conv input | dy | weight | bias or 0 | dx | prepared weights | 0 |
+| conv weight | x | dy | db or 0 | dw | | |
+| max, min forward | x | positions (int64, dense as y) or 0 | 0 | y | | |
+| max, min input | dy | positions (int64, dense as dy) | 0 | dx | | |
+| avg forward / input | x / dy | 0 | 0 | y / dx | | |
 
 The others are the numbers of the step. The workspace is aligned to 64 bytes and holds anything
 when a step begins.
@@ -22,7 +23,8 @@ from faltung.compiler.emit import Program
 from faltung.compiler.problem import Problem
 from faltung.compiler.target import Target
 
-POINTERS = 5
+WORKSPACE, PREPARED, SUMMAND = 4, 5, 6
+POINTERS = 7
 
 
 class Spec(Protocol):
@@ -46,6 +48,23 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Preparation:
+    """Weights in the order in which the steps of a plan read them.
+
+    Attributes:
+        size: Bytes.
+        steps: The calls that write them; equal ones write the same for the same weights.
+        optional: The steps of the plan do without where the address of prepared weights is 0.
+        pays: It is worth keeping them for as long as the weights stay what they are.
+    """
+
+    size: int
+    steps: tuple[Step, ...]
+    optional: bool
+    pays: bool
+
+
+@dataclass(frozen=True)
 class Plan:
     """A way to solve a problem.
 
@@ -53,9 +72,10 @@ class Plan:
         algorithm: Name of the algorithm.
         schedule: What was decided, for people.
         steps: Calls in order.
-        workspace: Bytes of workspace.
+        workspace: Bytes of workspace, prepared weights not among them.
         threads: Threads of the team.
         cost: Expected seconds.
+        preparation: What is done with the weights first, or None.
         guarded: A step may find numbers that it cannot treat; then it leaves a 64-bit flag other
             than 0 in the workspace, in one of the first `threads` places, and another algorithm
             has to run instead.
@@ -67,7 +87,13 @@ class Plan:
     workspace: int
     threads: int
     cost: float = 0.0
+    preparation: Preparation | None = None
     guarded: bool = False
+
+    @property
+    def called(self) -> tuple[Step, ...]:
+        """All steps, those that prepare weights first."""
+        return (() if self.preparation is None else self.preparation.steps) + self.steps
 
 
 class Algorithm(Protocol):

@@ -19,6 +19,7 @@ from faltung.compiler.plan import Plan
 from faltung.compiler.problem import Problem
 from faltung.compiler.target import Target, pretending
 from faltung.geometry import windows
+from faltung.ops import kept
 from faltung.ops.registry import empty, memory_format, slid
 from faltung.ops.theirs import convolution as theirs
 from faltung.ops.watching import float32_precision
@@ -72,7 +73,7 @@ def usable(*tensors: Tensor | None) -> bool:
     )
 
 
-class _Kept(threading.local):
+class _Small(threading.local):
     """Workspace that a thread keeps for small calls."""
 
     def __init__(self) -> None:
@@ -80,16 +81,33 @@ class _Kept(threading.local):
         self.address = self.room.data_ptr()
 
 
-_kept = _Kept()
+_small = _Small()
 
 
-def run(call: Call, first: int, second: int, third: int, out: int) -> None:
-    """Run a call on addresses; a large workspace comes from torch's allocator and goes back."""
-    if call.workspace <= ROOM:
-        call(first, second, third, out, _kept.address)
+def run(
+    call: Call, first: int, second: int, third: int, out: int, weights: Tensor | None = None
+) -> None:
+    """Run a call on addresses; a large workspace comes from torch's allocator and goes back.
+
+    Args:
+        call: The call.
+        first: The addresses, as in `faltung.compiler.plan`.
+        second: The second.
+        third: The third.
+        out: The fourth.
+        weights: The tensor at `second`, where what is prepared from it may be kept.
+    """
+    held, size = None, call.workspace
+    if weights is not None and call.keeps is not None:
+        held = kept.find(call, call.keeps, weights, second)
+        if held is not None:
+            size = call.less
+    prepared = 0 if held is None else held.at
+    if size <= ROOM:
+        call(first, second, third, out, _small.address, prepared)
     else:
-        room = torch.empty(call.workspace, dtype=torch.uint8)
-        call(first, second, third, out, room.data_ptr())
+        room = torch.empty(size, dtype=torch.uint8)
+        call(first, second, third, out, room.data_ptr(), prepared)
 
 
 def key_of(name: str, tensors: Iterable[Tensor | None], numbers: Iterable[Any]) -> tuple[Any, ...]:
@@ -119,8 +137,9 @@ def _fits(plan: Plan, problem: Problem) -> bool:
 
     They are not where padding or dilation is far larger than the image: torch is better there.
     """
-    numbers = (abs(number) for step in plan.steps for number in step.numbers)
-    if plan.workspace > SMALL + 4 * problem.bytes or max(numbers, default=0) >= 2**62:
+    size = 0 if plan.preparation is None else plan.preparation.size
+    numbers = (abs(number) for step in plan.called for number in step.numbers)
+    if plan.workspace + size > SMALL + 4 * problem.bytes or max(numbers, default=0) >= 2**62:
         return False
     return problem.operation != "conv" or plan.cost < 1e-3 + (problem.macs + problem.bytes) / 1e9
 
@@ -221,7 +240,7 @@ def conv2d(x: Tensor, w: Tensor, bias: Tensor | None, *geometry: Any) -> Tensor:
         return theirs.conv2d(x, w, bias, *geometry)
     call, size, strides = known
     out = torch.empty_strided(size, strides, dtype=x.dtype)
-    run(call, at[0], at[1], at[2], out.data_ptr())
+    run(call, at[0], at[1], at[2], out.data_ptr(), w)
     return out
 
 
@@ -243,7 +262,7 @@ def conv2d_input_gradient(
         return theirs.conv2d_input_gradient(dy, w, bias, size, *geometry)
     call, shape, strides = known
     out = torch.empty_strided(shape, strides, dtype=dy.dtype)
-    run(call, at[0], at[1], at[2], out.data_ptr())
+    run(call, at[0], at[1], at[2], out.data_ptr(), w)
     return out
 
 

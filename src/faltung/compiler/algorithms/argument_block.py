@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from faltung.compiler.emit import Code
-from faltung.compiler.plan import POINTERS
+from faltung.compiler.plan import POINTERS, PREPARED, SUMMAND, WORKSPACE
 
 
 def read_arguments(code: Code, kind: str, tensors: Sequence[str], numbers: Sequence[str]) -> Any:
@@ -21,10 +21,11 @@ def read_arguments(code: Code, kind: str, tensors: Sequence[str], numbers: Seque
         numbers: What the numbers behind the addresses are called, in their order.
 
     Returns:
-        A namespace of all these, and of `workspace`.
+        A namespace of all these, and of `workspace`, `prepared` and `summand`.
     """
     held: dict[str, Any] = {name: code.pointer(place, kind) for place, name in enumerate(tensors)}
-    held["workspace"] = code.pointer(POINTERS - 1)
+    held["workspace"], held["prepared"] = code.pointer(WORKSPACE), code.pointer(PREPARED)
+    held["summand"] = code.pointer(SUMMAND, kind)
     for place, name in enumerate(numbers, POINTERS):
         held[name] = code.argument(place)
     return SimpleNamespace(**held)

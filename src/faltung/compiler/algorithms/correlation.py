@@ -26,6 +26,8 @@ class Correlation:
         source: Strides (image, channel, row, column), and the offset of the first element.
         target: The same of the target.
         weights: Strides (group, output, channel, row, column), and the offset.
+        first: Row and column of the first tap in a kernel of which this window is a part.
+        kernel: Rows and columns of that kernel, or None where the window is the whole.
     """
 
     window: Pair
@@ -37,6 +39,8 @@ class Correlation:
     source: tuple[int, int, int, int, int]
     target: tuple[int, int, int, int, int]
     weights: tuple[int, int, int, int, int, int]
+    first: Pair = (0, 0)
+    kernel: Pair | None = None
 
 
 @dataclass(frozen=True)

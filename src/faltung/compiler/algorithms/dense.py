@@ -6,6 +6,8 @@ cache while all pixels of the block pass by. Long sums are cut into passes whose
 between passes the sums wait in a staging buffer. Every output is summed over channel blocks, rows,
 columns, channels in this order, so that its bits depend on nothing else.
 
+The weights were packed before (`packing`).
+
 Any window, stride, dilation, padding (also negative, which crops), layout and group size goes this
 way; the input gradient does too, as correlations of the gradient with parts of the kernel.
 """
@@ -23,12 +25,11 @@ SIZES = (
     "images", "groups", "channels", "outputs", "height", "width", "lines", "columns",
     "source_image", "source_channel", "source_row", "source_column", "source_offset",
     "target_image", "target_channel", "target_row", "target_column", "target_offset",
-    "weight_group", "weight_output", "weight_channel", "weight_row", "weight_column",
-    "weight_offset", "run_length", "run_first", "run_rows", "run_columns", "run_channels",
     "top", "left", "panel_width",
     "window_rows", "window_columns", "stride_row", "stride_column", "tap_row", "tap_column",
     "block", "passes", "pass_rows", "segments", "run",
-    "rows", "blocks", "chunks", "tiles_in_chunk", "shared", "private",
+    "packed_first", "packed_rows", "packed_columns",
+    "rows", "blocks", "chunks", "tiles_in_chunk", "private",
 )  # fmt: skip
 
 
@@ -68,19 +69,6 @@ class Spec:
 
 def _emit(spec: Spec, target: Target) -> Program:
     program = Program(target)
-    with program.region("pack") as code:
-        a = read_arguments(code, spec.kind, TENSORS, SIZES)
-        strides = weights.Strides(
-            a.weight_group, a.weight_output, a.weight_channel, a.weight_row, a.weight_column
-        )
-        origin = a.weights + a.weight_offset
-        run = weights.Run(a.run_length, a.run_first, a.run_rows, a.run_columns, a.run_channels)
-        table = (a.workspace + a.shared + code.thread * a.private).cast("i64")
-        packing = _packing(code, spec, a)
-        if spec.woven:
-            weights.pack_woven(code, packing, a.groups, spec.woven, origin, strides, a.workspace)
-        else:
-            weights.pack(code, packing, a.groups, origin, strides, run, a.workspace, table)
     with program.region("dense") as code:
         a = read_arguments(code, spec.kind, TENSORS, SIZES)
         first, last = code.share(a.images * a.groups * a.blocks * a.chunks)
@@ -90,7 +78,7 @@ def _emit(spec: Spec, target: Target) -> Program:
 
 
 def _packing(code: Code, spec: Spec, a: Any) -> weights.Packing:
-    window = (a.window_rows, a.window_columns)
+    window = (a.packed_rows, a.packed_columns)
     if spec.woven:
         each = code.constant(spec.woven)
         return weights.Packing(code.constant(code.lanes), each, window, each, code.lanes)
@@ -110,7 +98,7 @@ def _task(code: Code, spec: Spec, a: Any, task: Int) -> None:
     pixels = lines * a.columns
     most = (a.rows * a.columns + (rows_of_tile - 1)) // rows_of_tile * rows_of_tile
 
-    mine = a.workspace + a.shared + code.thread * a.private
+    mine = a.workspace + code.thread * a.private
     from_table = mine.cast("i64")
     to_table = from_table + most
     staged = mine + most * 4
@@ -134,7 +122,7 @@ def _task(code: Code, spec: Spec, a: Any, task: Int) -> None:
     stop = code.smaller((chunk + 1) * a.tiles_in_chunk, packing.tiles)
     held = (base_of_block, block_step, (row_step, column_step), from_table)
     with code.loop(stop, chunk * a.tiles_in_chunk) as number:
-        packed = a.workspace + group * packing.group + number * packing.tile
+        packed = a.prepared + a.packed_first + group * packing.group + number * packing.tile
         k = number * width
 
         def to_staging() -> None:

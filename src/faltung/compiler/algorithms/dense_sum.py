@@ -45,13 +45,14 @@ def sum_tile(
     rows, vectors = spec.tile
     width = vectors * code.lanes
     parts = a.window_rows // a.pass_rows
-    length = a.pass_rows * a.window_columns * a.block * width
+    pitch = a.packed_columns * (spec.woven or a.block) * width
     with code.loop(1 if spec.single else a.passes) as number:
         base, line = origin, packed
         if not spec.single:
             base = base + number // parts * block_step
             base = base + number % parts * a.pass_rows * a.tap_row * steps[0]
-            line = packed + number * length
+            line = packed + number // parts * (a.packed_rows * pitch)
+            line = line + number % parts * a.pass_rows * pitch
         with code.loop(pixels, 0, rows) as pixel:
             sums = tile.sums(code, rows, vectors)
             starts = [base + code.load_int(table + pixel + i) for i in range(rows)]
@@ -61,7 +62,7 @@ def sum_tile(
                         for j, slot in enumerate(row):
                             at = staged + (pixel + i) * width + j * code.lanes
                             slot.set(code.load(at))
-            _taps(code, spec, a, sums, starts, line, steps)
+            _taps(code, spec, a, sums, starts, line, steps, pitch)
             done = [[slot.get() for slot in row] for row in sums]
             if staged is None:
                 output.put(code, sink, done, pixel, k)
@@ -79,19 +80,23 @@ def _taps(
     starts: list[Pointer],
     line: Pointer,
     steps: tuple[Index, Index],
+    pitch: Index,
 ) -> None:
-    """Add the products of the taps of one pass."""
+    """Add the products of the taps of one pass, whose weights lie `pitch` elements apart a row."""
     width = len(sums[0]) * code.lanes
-    rows, segments, run = spec.taps or (a.pass_rows, a.segments, a.run)
+    rows, segments, run = a.pass_rows, a.segments, a.run
+    if spec.taps:
+        rows, segments, run = spec.taps
+        pitch = segments * (spec.woven or run) * width
 
     def segment(r: Index, s: Index) -> None:
         way = r * (steps[0] * a.tap_row) + s * (steps[1] * a.tap_column)
         elements = [start + way for start in starts]
         if spec.woven:
-            at = line + (r * segments + s) * (spec.woven * width)
+            at = line + r * pitch + s * (spec.woven * width)
             tile.accumulate_woven(code, sums, elements, at, spec.woven)
             return
-        tile.accumulate(code, sums, elements, line + (r * segments + s) * (run * width), run)
+        tile.accumulate(code, sums, elements, line + r * pitch + s * (run * width), run)
 
     if spec.taps and rows * segments * run * len(starts) <= tile.FULL_UNROLL:
         for tap in range(rows * segments):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from faltung.compiler.algorithms.argument_block import rounded
 from faltung.compiler.algorithms.correlation import Correlation, simplified, turned
-from faltung.compiler.algorithms.dense_plan import PACKED, SERIAL, woven_channels
+from faltung.compiler.algorithms.dense_blocks import PACKED, SERIAL, woven_channels
 from faltung.compiler.algorithms.dense_weight import Spec
 from faltung.compiler.algorithms.runs import gathered
 from faltung.compiler.plan import Plan, Step

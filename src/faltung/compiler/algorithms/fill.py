@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 from faltung.compiler.algorithms.output import activated
 from faltung.compiler.emit import Code, Int, Pointer, Program, Vector
+from faltung.compiler.plan import POINTERS
 from faltung.compiler.target import Target
-
-FIRST = 5
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,8 @@ class Fill:
         """Write the kernel."""
         program = Program(target)
         with program.region("fill") as code:
-            images, channels, height, width = (code.argument(FIRST + i) for i in range(4))
-            strides = [code.argument(FIRST + 4 + i) for i in range(4)]
+            images, channels, height, width = (code.argument(POINTERS + i) for i in range(4))
+            strides = [code.argument(POINTERS + 4 + i) for i in range(4)]
             base = code.pointer(3, self.kind)
             bias = code.pointer(2, self.kind) if self.bias else None
             first, last = code.share(images * height)

@@ -6,10 +6,11 @@ and the kernel are transformed, multiplied element by element (a matrix product 
 each element), and transformed back: Y = Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A.
 
 One call treats a group of tile rows in two regions: the input tiles are transformed into
-[element][tile][channel]; then each task takes one tile of outputs, transforms its weights, and
-multiplies. Differences of large numbers would turn infinities into NaN and could overflow, so
-elements and weights beyond `LARGEST` raise a flag, and the caller computes the whole call with
-another algorithm: then images beside one with such elements get other, as good, last bits.
+[element][tile][channel]; then each task takes one tile of outputs, transforms its weights, unless
+they were transformed before (`winograd_kernels`), and multiplies. Differences of large numbers
+would turn infinities into NaN and could overflow, so elements and weights beyond `LARGEST` raise a
+flag, and the caller computes the whole call with another algorithm: then images beside one with
+such elements get other, as good, last bits.
 
 Source: A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks" (2016).
 """
@@ -17,16 +18,14 @@ Source: A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks" (
 from dataclasses import dataclass
 from typing import Any
 
-from faltung.compiler.algorithms import output, tile, weights
+from faltung.compiler.algorithms import output, tile, winograd_kernels
 from faltung.compiler.algorithms.argument_block import read_arguments
 from faltung.compiler.algorithms.toom_cook import matrices
 from faltung.compiler.algorithms.winograd_input import (
     FLAGS,
     applied,
     begin_flags,
-    both,
     clear,
-    judge,
     raised,
     transform_input,
 )
@@ -40,7 +39,7 @@ SIZES = (
     "source_image", "source_channel", "source_row", "source_column", "source_offset",
     "target_image", "target_channel", "target_row", "target_column", "target_offset",
     "weight_output", "weight_channel", "weight_row", "weight_column", "weight_offset",
-    "run_length", "run_first", "run_rows", "run_columns", "run_channels",
+    "run_length", "run_first", "run_rows", "run_columns", "run_channels", "run_block",
     "top", "left", "panel_width", "padded_tiles", "tiles", "chunks", "rows_in_chunk",
     "rows_in_block", "shared", "private",
 )  # fmt: skip
@@ -100,13 +99,16 @@ def _multiply(code: Code, spec: Spec, a: Any, task: Int) -> None:
     width = vectors * code.lanes
     number, chunk = task % a.tiles, task // a.tiles
     mine = a.workspace + a.shared + code.thread * a.private
-    packed = mine
-    kernels = packed + a.channels * (spec.taps**2 * width)
-    products = kernels + a.channels * (spec.size**2 * width)
+    own = mine + a.run_block * (spec.taps**2 * width)
+    pitch = winograd_kernels.pitch(a.channels, width)
+    products = own + pitch * spec.size**2
     most = a.rows_in_block * a.tile_columns + rows
     staged = products + most * (spec.size**2 * width)
     table = (staged + most * (spec.outputs**2 * width)).cast("i64")
-    _transform_weights(code, spec, a, number, packed, kernels, table)
+    anew = a.prepared.is_none()
+    with code.when(anew):
+        winograd_kernels.transform(code, spec, a, width, number, mine, own, table)
+    kernels = anew.pick(own, a.prepared + number * (pitch * spec.size**2))
     with code.loop(spec.outputs) as line, code.loop(a.columns) as x:
         at = line * a.target_row + x * a.target_column
         code.store_int(at, table + line * a.columns + x)
@@ -126,39 +128,6 @@ def _multiply(code: Code, spec: Spec, a: Any, task: Int) -> None:
             _put_row(code, spec, a, products, staged, table, first, unit, most, k, width)
 
 
-def _transform_weights(
-    code: Code, spec: Spec, a: Any, number: Int, packed: Pointer, kernels: Pointer, table: Pointer
-) -> None:
-    """Pack the weights of a tile of outputs and transform them to [element][channel][output]."""
-    width = spec.tile[1] * code.lanes
-    taps = code.constant(spec.taps)
-    packing = weights.Packing(a.outputs, a.channels, (taps, taps), a.channels, width)
-    zero = code.constant(0)
-    strides = weights.Strides(
-        zero, a.weight_output, a.weight_channel, a.weight_row, a.weight_column
-    )
-    run = weights.Run(a.run_length, a.run_first, a.run_rows, a.run_columns, a.run_channels)
-    weights.pack_tile(
-        code, packing, a.weights + a.weight_offset, strides, run, number, packed, table
-    )
-    _, transform, _ = matrices(spec.outputs, spec.taps)
-    worst, taps_of = code.variable(code.fill(0)), range(spec.taps)
-    with code.loop(a.channels) as c:
-        for j in range(0, width, code.lanes):
-            at = packed + c * width + j
-            square = [
-                [code.load(at + a.channels * ((spec.taps * r + s) * width)) for s in taps_of]
-                for r in taps_of
-            ]
-            for vector in (v for line in square for v in line):
-                worst.set(code.largest(worst.get(), vector))
-            for i, line in enumerate(both(code, transform, square)):
-                for n, value in enumerate(line):
-                    to = kernels + a.channels * ((i * spec.size + n) * width) + c * width + j
-                    code.store(value, to)
-    judge(code, a, worst)
-
-
 def _products(
     code: Code,
     spec: Spec,
@@ -173,7 +142,7 @@ def _products(
     """Multiply one element of all tiles of a block: a matrix product over channels."""
     rows, vectors = spec.tile
     width = vectors * code.lanes
-    line = kernels + element * (a.channels * width)
+    line = kernels + element * winograd_kernels.pitch(a.channels, width)
     start = inputs + element * (a.padded_tiles * a.channels)
     out = products + element * (most * width)
     with code.loop(tiles, 0, rows) as first:

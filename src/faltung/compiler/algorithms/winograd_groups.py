@@ -7,7 +7,7 @@ from faltung.compiler.problem import Pair, Problem
 from faltung.compiler.target import Target
 
 CHANNELS = 32  # fewer channels on either side, and the transforms cost more than they save
-PIXELS = 100  # fewer outputs an image, and too many tiles hang over its edge
+PIXELS = 49  # fewer outputs an image, and too many tiles hang over its edge
 GROUP = 4 * 2**20  # bytes of transformed tensors that one call holds
 
 

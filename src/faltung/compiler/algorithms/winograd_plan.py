@@ -1,13 +1,13 @@
 """Winograd's convolution: which problems, in which groups of tile rows."""
 
+from faltung.compiler.algorithms import winograd_kernels
 from faltung.compiler.algorithms.argument_block import rounded
 from faltung.compiler.algorithms.correlation import Correlation, correlations
-from faltung.compiler.algorithms.runs import run_of
 from faltung.compiler.algorithms.tile import shape
 from faltung.compiler.algorithms.winograd import Spec
 from faltung.compiler.algorithms.winograd_groups import Group, groups, seconds, unfit
 from faltung.compiler.algorithms.winograd_input import FLAGS
-from faltung.compiler.plan import Plan, Step
+from faltung.compiler.plan import Plan, Preparation, Step
 from faltung.compiler.problem import Problem, layout
 from faltung.compiler.target import Target
 
@@ -25,6 +25,7 @@ def refuses(problem: Problem, target: Target) -> str | None:
 
 def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     """Return the one plan."""
+    threads = min(threads, FLAGS // 2)
     job = correlations(problem)[0][0]
     channels, outputs = problem.channels, problem.outputs
     if problem.direction == "input":
@@ -47,8 +48,11 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
         f"channels in registers, {len(cut)} groups of {cut[0].rows * cut[0].images} rows of tiles"
     )
     steps, workspace = tuple(step for step, _ in found), max(room for _, room in found)
+    transform = winograd_kernels.Transform(problem.kind, side, taps, spec.tile[1] * target.lanes)
+    first, made, own = winograd_kernels.step(transform, channels, outputs, job.weights[1:], threads)
+    kept = Preparation(made, (first,), optional=True, pays=True)
     cost = seconds(problem, problem.images * rows * columns, size, target, threads)
-    return [Plan(NAME, words, steps, workspace, threads, cost, guarded=True)]
+    return [Plan(NAME, words, steps, max(workspace, own), threads, cost, kept, guarded=True)]
 
 
 def _step(
@@ -75,10 +79,12 @@ def _step(
     in_chunk = -(-units // chunks)
     in_block = max(1, min(in_chunk, target.l2 // 4 // (4 * size * columns * width)))
     most = in_block * columns + height
-    run = run_of(channels, problem.window, *job.weights[2:5])
-    table = 2 * max(run[0], spec.outputs * job.result[1])
+    run = winograd_kernels.walk(channels, spec.taps, job.weights[2:5])
+    longest = max(run[0], spec.outputs * job.result[1])
     multiply = (
-        channels * (spec.taps**2 + size) * width + most * (size + spec.outputs**2) * width + table
+        winograd_kernels.room(run[-1], spec.taps, width, longest)
+        + winograd_kernels.pitch(channels, width) * size
+        + most * (size + spec.outputs**2) * width
     )
     private = rounded(max(multiply, spec.size * panel_width * channels))
     shared = rounded(FLAGS + size * padded * channels)

@@ -22,6 +22,7 @@ def refuses(problem: Problem, target: Target) -> str | None:
 
 def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     """Return the one plan."""
+    threads = min(threads, FLAGS // 2)
     vectors = min(2, -(-problem.outputs // target.lanes)) if target.registers < 32 else 4
     height = 6
     spec = Spec(

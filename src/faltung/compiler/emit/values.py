@@ -101,6 +101,11 @@ class Condition:
         pick = self.code.builder.select
         return Int(self.code, pick(self.value, self.code.raw(if_true), self.code.raw(if_false)))
 
+    def pick(self, if_true: "Pointer", if_false: "Pointer") -> "Pointer":
+        """Return one of two addresses of the same kind."""
+        value = self.code.builder.select(self.value, if_true.value, if_false.value)
+        return Pointer(self.code, value, if_true.kind)
+
 
 class Pointer:
     """An address of elements ("f32", "bf16", "i32", "i64"); adding n moves it by n elements."""
@@ -119,6 +124,10 @@ class Pointer:
 
     def __sub__(self, elements: "Int") -> "Pointer":
         return self + -1 * elements
+
+    def is_none(self) -> Condition:
+        """Say whether this is address 0."""
+        return Condition(self.code, self.code.builder.icmp_unsigned("==", self.value, PTR(None)))
 
     def cast(self, kind: str) -> "Pointer":
         """Return the same address, of other elements."""

@@ -1,0 +1,141 @@
+"""Winograd's transform of the weights: [tile of outputs][element][channel][output].
+
+Elements are a cache line further apart than their channels need: at a distance of a power of two
+they would all fall into the same few lines of a cache.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from faltung.compiler.algorithms import weights
+from faltung.compiler.algorithms.argument_block import read_arguments, rounded
+from faltung.compiler.algorithms.runs import run_of
+from faltung.compiler.algorithms.toom_cook import matrices
+from faltung.compiler.algorithms.winograd_input import FLAGS, begin_flags, both, judge
+from faltung.compiler.emit import Code, Int, Pointer, Program
+from faltung.compiler.plan import Step
+from faltung.compiler.target import Target
+
+TENSORS = ("source", "weights", "bias", "target")
+SIZES = (
+    "channels", "outputs",
+    "weight_output", "weight_channel", "weight_row", "weight_column", "weight_offset",
+    "run_length", "run_first", "run_rows", "run_columns", "run_channels", "run_block",
+    "tiles", "private",
+)  # fmt: skip
+LINE = 16  # float32 elements of a cache line
+BLOCK = 64  # channels at most whose weights are packed at once
+
+
+@dataclass(frozen=True)
+class Transform:
+    """What the kernel that transforms all weights at once is specialised on.
+
+    Attributes:
+        kind: Element type of the weights.
+        outputs: m, the outputs of a tile along one axis.
+        taps: r, the taps of the window along one axis.
+        width: Output channels of a tile.
+    """
+
+    kind: str
+    outputs: int
+    taps: int
+    width: int
+
+    def emit(self, target: Target) -> Program:
+        """Write the kernel."""
+        program = Program(target)
+        with program.region("transform") as code:
+            a = read_arguments(code, self.kind, TENSORS, SIZES)
+            begin_flags(code, a)
+            packed = a.workspace + FLAGS + code.thread * a.private
+            table = (packed + a.run_block * (self.taps**2 * self.width)).cast("i64")
+            size = (self.outputs + self.taps - 1) ** 2
+            first, last = code.share(a.tiles)
+            with code.loop(last, first) as number:
+                to = a.prepared + number * (pitch(a.channels, self.width) * size)
+                transform(code, self, a, self.width, number, packed, to, table)
+        return program
+
+
+def walk(channels: int, taps: int, strides: tuple[int, ...]) -> tuple[int, ...]:
+    """Return how weights are read, a block of channels after the other: a run, and the block."""
+    block = max(d for d in range(1, min(channels, BLOCK) + 1) if channels % d == 0)
+    return *run_of(block, (taps, taps), *strides), block
+
+
+def pitch(channels: Any, width: int) -> Any:
+    """Return the float32 elements from one transformed element to the next."""
+    return channels * width + LINE
+
+
+def room(block: int, taps: int, width: int, run: int) -> int:
+    """Return the float32 elements for a block of weights as they are, and a table of a run."""
+    return block * taps**2 * width + 2 * run
+
+
+def step(
+    spec: Transform, channels: int, outputs: int, strides: tuple[int, ...], threads: int
+) -> tuple[Step, int, int]:
+    """Return the call that transforms all weights, their bytes, and its bytes of workspace.
+
+    The strides are those from one output, channel, row and column to the next, and the offset.
+    """
+    tiles, run = -(-outputs // spec.width), walk(channels, spec.taps, strides[1:4])
+    private = rounded(room(run[-1], spec.taps, spec.width, run[0]))
+    size = tiles * (spec.outputs + spec.taps - 1) ** 2 * pitch(channels, spec.width)
+    numbers = (channels, outputs, *strides, *run, tiles, private)
+    return Step(spec, numbers), 4 * size, 4 * (FLAGS + threads * private)
+
+
+def transform(
+    code: Code,
+    spec: Any,
+    a: Any,
+    width: int,
+    number: Int,
+    packed: Pointer,
+    kernels: Pointer,
+    table: Pointer,
+) -> None:
+    """Pack the weights of a tile of outputs and transform them to [element][channel][output].
+
+    A block of channels after the other, so that packed ones stay in the first caches.
+
+    Args:
+        code: The function being written.
+        spec: Says `outputs` and `taps` of a tile.
+        a: The arguments, those of `SIZES` among them.
+        width: Output channels of a tile.
+        number: Of the tile.
+        packed: Room for a block of weights as they are.
+        kernels: Where they go.
+        table: Room for a table of a run.
+    """
+    taps = code.constant(spec.taps)
+    block = a.run_block
+    packing = weights.Packing(a.outputs, block, (taps, taps), block, width)
+    strides = weights.Strides(
+        code.constant(0), a.weight_output, a.weight_channel, a.weight_row, a.weight_column
+    )
+    run = weights.Run(a.run_length, a.run_first, a.run_rows, a.run_columns, a.run_channels)
+    _, matrix, _ = matrices(spec.outputs, spec.taps)
+    size = spec.outputs + spec.taps - 1
+    worst, taps_of = code.variable(code.fill(0)), range(spec.taps)
+    with code.loop(a.channels // block) as part:
+        source = a.weights + a.weight_offset + part * block * a.weight_channel
+        weights.pack_tile(code, packing, source, strides, run, number, packed, table)
+        with code.loop(block) as c, code.loop(width, 0, code.lanes) as j:
+            at = packed + c * width + j
+            square = [
+                [code.load(at + block * ((spec.taps * r + s) * width)) for s in taps_of]
+                for r in taps_of
+            ]
+            for vector in (v for line in square for v in line):
+                worst.set(code.largest(worst.get(), vector))
+            to = kernels + (part * block + c) * width + j
+            for i, line in enumerate(both(code, matrix, square)):
+                for n, value in enumerate(line):
+                    code.store(value, to + pitch(a.channels, width) * (i * size + n))
+    judge(code, a, worst)
