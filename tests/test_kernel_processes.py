@@ -142,7 +142,7 @@ def test_children_forked_during_a_compilation_convolve() -> None:
 
 def test_kernels_come_from_the_store(fresh: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert is_right(SMALL)
-    assert origins() == ["compiled"]
+    assert origins() == ["compiled"] * 2
     monkeypatch.setattr(kernel, "_known", {})
     assert is_right(SMALL)
     assert origins() == ["store"]
@@ -171,7 +171,7 @@ def test_a_fresh_process_finds_the_kernels_of_another(tmp_path: Path) -> None:
         ).stdout
         for _ in range(2)
     ]
-    assert said == ["True compiled\n", "True store\n"]
+    assert said == ["True compiled compiled\n", "True store store\n"]
 
 
 @pytest.mark.parametrize("place", [0, 100, -1])
@@ -180,15 +180,15 @@ def test_a_damaged_kernel_is_compiled_again(
     fresh: Store, monkeypatch: pytest.MonkeyPatch, place: int, cut: bool
 ) -> None:
     assert is_right(SMALL)
-    (file,) = fresh.folder.iterdir()
-    whole_file = file.read_bytes()
-    damaged = bytearray(whole_file)
-    damaged[place] ^= 0xFF
-    file.write_bytes(whole_file[:place] if cut else damaged)
+    files = {file: file.read_bytes() for file in fresh.folder.iterdir()}
+    for file, whole_file in files.items():
+        damaged = bytearray(whole_file)
+        damaged[place] ^= 0xFF
+        file.write_bytes(whole_file[:place] if cut else damaged)
     monkeypatch.setattr(kernel, "_known", {})
     assert is_right(SMALL)
-    assert origins() == ["compiled"]
-    assert file.read_bytes() == whole_file
+    assert origins() == ["compiled"] * 2
+    assert {file: file.read_bytes() for file in files} == files
 
 
 def test_without_a_folder_kernels_are_compiled(
@@ -200,7 +200,7 @@ def test_without_a_folder_kernels_are_compiled(
     for _ in range(2):
         monkeypatch.setattr(kernel, "_known", {})
         assert is_right(SMALL)
-        assert origins() == ["compiled"]
+        assert origins() == ["compiled"] * 2
     assert barred.trouble is not None
     assert not fresh.folder.exists()
 
@@ -213,7 +213,7 @@ def test_a_folder_that_may_not_be_written_is_no_obstacle(
 
     monkeypatch.setattr(Path, "replace", refused)
     assert is_right(SMALL)
-    assert origins() == ["compiled"]
+    assert origins() == ["compiled"] * 2
     assert "could not be stored" in str(fresh.trouble)
 
 

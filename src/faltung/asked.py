@@ -29,7 +29,7 @@ TORCHS = (torch.nn.Conv2d, torch.nn.ConvTranspose2d, torch.nn.MaxPool2d, torch.n
 TURNED = {"forward": "input", "input": "forward", "weight": "weight"}
 SIDES = ("ph", "pb", "pw", "pr")
 NAMES = ("mb", "g", "ic", "ih", "iw", "oc", "kh", "kw", "sh", "sw", "dh", "dw", *SIDES)
-WORDS = ("f32", "bf16", "relu6")  # letters and digits, and yet no sizes
+WORDS = ("f32", "bf16", "relu6", "max2", "avg2")  # letters and digits, and yet no sizes
 POOLS = {
     "max_pool2d": "max",
     "max_pool2d_values": "max",

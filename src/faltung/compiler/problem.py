@@ -16,6 +16,9 @@ DIRECTIONS = ("forward", "input", "weight")
 KINDS = {"f32": 4, "bf16": 2}
 Pair = tuple[int, int]
 Strides = tuple[int, int, int, int]
+ACTIVATIONS = ("relu", "relu6", "silu")
+POOLS = {"max": "max2", "avg": "avg2"}
+FLAGS = {"flip", "bias", "indices", "sum", *ACTIVATIONS, *POOLS.values()}
 FIELDS = re.compile(r"([a-z]+)(-?\d+)")
 
 
@@ -45,7 +48,10 @@ class Problem:
         indices: Positions of maxima or minima are wanted (or, backward, given).
         divisor: What means are divided by; 0 for the number of elements.
         count_padding: Means count the padding.
-        activation: What follows the bias: "", "relu" or "relu6".
+        summand: A tensor with the strides of the output is added before the activation.
+        activation: What follows: "", "relu", "relu6" or "silu".
+        pool: What windows of 2x2 with stride 2 then make of it: "", "max" or "avg". The third
+            strides are those of what is pooled; `result` is not pooled.
         precision: What float32 promises, torch's "highest" or "high".
     """
 
@@ -68,7 +74,9 @@ class Problem:
     indices: bool = False
     divisor: int = 0
     count_padding: bool = True
+    summand: bool = False
     activation: str = ""
+    pool: str = ""
     precision: str = "highest"
 
     @property
@@ -85,7 +93,8 @@ class Problem:
     def bytes(self) -> int:
         """Bytes of all tensors, each once."""
         x = self.images * self.channels * self.size[0] * self.size[1]
-        y = self.images * self.outputs * self.result[0] * self.result[1]
+        y = self.images * self.outputs * self.result[0] * self.result[1] * (1 + self.summand)
+        y = y // 4 if self.pool else y
         w = self.outputs * self.channels // self.groups * self.window[0] * self.window[1]
         return KINDS[self.kind] * (x + y + (w if self.operation == "conv" else 0))
 
@@ -107,7 +116,8 @@ class Problem:
         words = [self.operation, self.direction, "".join(parts), self.kind]
         words += [layout(self.strides[0]), layout(self.strides[2])]
         words += [w for w, on in (("flip", self.flip), ("bias", self.bias)) if on]
-        words += [w for w, on in (("indices", self.indices), (self.activation, True)) if on and w]
+        words += ["indices"] * self.indices + ["sum"] * self.summand
+        words += [self.activation] * bool(self.activation) + [f"{self.pool}2"] * bool(self.pool)
         return " ".join(words)
 
 
@@ -146,7 +156,7 @@ def parse(text: str) -> Problem:
             kind = word
         elif word in {"channels", "rows", "nchw", "nhwc", "channels_last"}:
             last.append(word in {"channels", "nhwc", "channels_last"})
-        elif word in {"flip", "bias", "indices", "relu", "relu6"}:
+        elif word in FLAGS:
             flags.add(word)
         elif not sizes:
             sizes = word
@@ -190,12 +200,14 @@ def _problem(
     if channels % groups or outputs % groups:
         raise ValueError(f"{text!r}: ic and oc must be multiples of g")
     first, final = last[0] if last else False, last[-1] if last else False
-    x, y = dense_strides(channels, size, first), dense_strides(outputs, result, final)
+    pool = next((name for name, word in POOLS.items() if word in flags), "")
+    shown = (result[0] // 2, result[1] // 2) if pool else result
+    x, y = dense_strides(channels, size, first), dense_strides(outputs, shown, final)
     w = dense_strides(channels // groups, window, first)
     tensors = {"forward": (x, w, y), "input": (y, w, x), "weight": (x, y, w)}[direction]
-    activation = next((f for f in ("relu", "relu6") if f in flags), "")
+    activation = next((f for f in ACTIVATIONS if f in flags), "")
     return Problem(
         operation, direction, known.get("mb", 1), groups, channels, outputs, size, result, window,
         stride, sides, dilation, "flip" in flags, kind, tensors, "bias" in flags,
-        "indices" in flags, activation=activation,
+        "indices" in flags, summand="sum" in flags, activation=activation, pool=pool,
     )  # fmt: skip

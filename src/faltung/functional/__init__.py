@@ -17,12 +17,14 @@ Arguments are checked before anything is computed; what does not fit raises a
 """
 
 from faltung.functional.convolution import conv2d, conv_transpose2d, local2d
+from faltung.functional.fused import conv2d_fused
 from faltung.functional.planes import convolve2d, correlate2d
 from faltung.functional.pooling import avg_pool2d, max_pool2d, min_pool2d
 
 __all__ = [
     "avg_pool2d",
     "conv2d",
+    "conv2d_fused",
     "conv_transpose2d",
     "convolve2d",
     "correlate2d",

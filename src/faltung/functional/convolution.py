@@ -66,6 +66,28 @@ def conv2d(
         done = quick.conv2d(input, weight, bias, written)
         if done is not None:
             return done
+    x, resolved = checked(input, weight, bias, *written)
+    y = ops.conv2d(x, weight, bias, *resolved)
+    if x is input and not torch.compiler.is_compiling():
+        quick.remember_conv2d(x, weight, bias, written, resolved)
+    return checks.unbatched(y, input)
+
+
+def checked(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Pair,
+    padding: Padding,
+    dilation: Pair,
+    groups: int,
+    flip: bool,
+) -> tuple[Tensor, tuple[list[int], list[int], list[int], int, bool]]:
+    """Check the arguments of a convolution; return the batch and its geometry as operators take it.
+
+    Raises:
+        FaltungError: What `conv2d` raises.
+    """
     x = checks.image("conv2d", input)
     checks.weight("conv2d", weight, "(K, C / groups, R, S)")
     checks.alike(x, weight=weight, bias=bias)
@@ -79,11 +101,7 @@ def conv2d(
     windows = sliding(
         x.shape[2:], weight.shape[2:], strides, padding_form(padding), dilations, mirrored=flip
     )
-    resolved = (list(strides), flat(windows), list(dilations), groups, flip)
-    y = ops.conv2d(x, weight, bias, *resolved)
-    if x is input and not torch.compiler.is_compiling():
-        quick.remember_conv2d(x, weight, bias, written, resolved)
-    return checks.unbatched(y, input)
+    return x, (list(strides), flat(windows), list(dilations), groups, flip)
 
 
 def conv_transpose2d(

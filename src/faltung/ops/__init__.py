@@ -11,6 +11,7 @@ from functools import partial
 
 from faltung.ops import ours, ours_pooling, quick
 from faltung.ops.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
+from faltung.ops.fused import ACTIVATIONS, POOLS, conv2d_fused
 from faltung.ops.local import local2d
 from faltung.ops.pooling import (
     avg_pool2d,
@@ -22,10 +23,13 @@ from faltung.ops.pooling import (
 from faltung.ops.seam import Choice, choose, set_ours
 
 __all__ = [
+    "ACTIVATIONS",
+    "POOLS",
     "Choice",
     "avg_pool2d",
     "choose",
     "conv2d",
+    "conv2d_fused",
     "conv2d_input_gradient",
     "conv2d_weight_gradient",
     "local2d",

@@ -85,7 +85,13 @@ _small = _Small()
 
 
 def run(
-    call: Call, first: int, second: int, third: int, out: int, weights: Tensor | None = None
+    call: Call,
+    first: int,
+    second: int,
+    third: int,
+    out: int,
+    weights: Tensor | None = None,
+    summand: int = 0,
 ) -> None:
     """Run a call on addresses; a large workspace comes from torch's allocator and goes back.
 
@@ -96,6 +102,7 @@ def run(
         third: The third.
         out: The fourth.
         weights: The tensor at `second`, where what is prepared from it may be kept.
+        summand: The address of what is added, if anything is.
     """
     held, size = None, call.workspace
     if weights is not None and call.keeps is not None:
@@ -104,10 +111,10 @@ def run(
             size = call.less
     prepared = 0 if held is None else held.at
     if size <= ROOM:
-        call(first, second, third, out, _small.address, prepared)
+        call(first, second, third, out, _small.address, prepared, summand)
     else:
         room = torch.empty(size, dtype=torch.uint8)
-        call(first, second, third, out, room.data_ptr(), prepared)
+        call(first, second, third, out, room.data_ptr(), prepared, summand)
 
 
 def key_of(name: str, tensors: Iterable[Tensor | None], numbers: Iterable[Any]) -> tuple[Any, ...]:

@@ -42,6 +42,7 @@ class Spec:
         sink: Layout of the output.
         kind: Element type of all tensors.
         bias: There is a bias.
+        summand: A tensor like the output is added.
         activation: See `output.ACTIVATIONS`.
         direct: The input needs no padding and its channels lie side by side: no panel is made.
         single: One pass makes the whole sum.
@@ -55,6 +56,7 @@ class Spec:
     sink: str
     kind: str
     bias: bool
+    summand: bool
     activation: str
     direct: bool
     single: bool
@@ -113,11 +115,12 @@ def _task(code: Code, spec: Spec, a: Any, task: Int) -> None:
     )
     _tables(code, spec, a, (from_table, to_table), lines, row_step, column_step)
 
-    base = a.target + a.target_offset + image * a.target_image
-    base = base + group * a.outputs * a.target_channel + first_line * a.target_row
+    start = a.target_offset + image * a.target_image
+    start = start + group * a.outputs * a.target_channel + first_line * a.target_row
     sink = output.Sink(
-        base, spec.sink, a.target_channel, to_table,
-        a.bias + group * a.outputs if spec.bias else None, spec.activation, a.outputs,
+        a.target + start, spec.sink, a.target_channel, to_table,
+        a.bias + group * a.outputs if spec.bias else None,
+        a.summand + start if spec.summand else None, spec.activation, a.outputs,
     )  # fmt: skip
     stop = code.smaller((chunk + 1) * a.tiles_in_chunk, packing.tiles)
     held = (base_of_block, block_step, (row_step, column_step), from_table)

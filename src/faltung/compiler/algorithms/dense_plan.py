@@ -34,6 +34,10 @@ def refuses(problem: Problem, target: Target) -> str | None:
         return "it sums products, and this is no convolution"
     if problem.direction == "weight":
         return "it makes tensors of pixels, and this asks for the weight's gradient"
+    if problem.pool:
+        return "it does not pool what it makes"
+    if problem.summand and problem.channels == problem.groups:
+        return "one channel a group is for depthwise kernels, which add no summand"
     return None
 
 
@@ -126,9 +130,10 @@ def _made(
         groups, channels, outputs = groups * woven // target.lanes, target.lanes, target.lanes
     shape = tile.shape(target, -(-outputs // target.lanes), math.prod(job.result))
     division = cut(job, channels, direct or woven > 0, whole=woven > 0)
+    taps = division.taps if division.run <= UNROLLED and job.kernel is None else None
     spec = dense.Spec(
-        source, sink, problem.kind, problem.bias, problem.activation, direct, division.passes == 1,
-        shape, woven, division.taps if division.run <= UNROLLED and job.kernel is None else None,
+        source, sink, problem.kind, problem.bias, problem.summand, problem.activation, direct,
+        division.passes == 1, shape, woven, taps,
     )  # fmt: skip
     kernel = job.kernel or job.window
     packs = Packing(

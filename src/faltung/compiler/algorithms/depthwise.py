@@ -32,6 +32,8 @@ def refuses(problem: Problem, target: Target) -> str | None:
             f"it takes one input channel a group, and here {problem.channels} channels lie in "
             f"{problem.groups} groups"
         )
+    if problem.summand or problem.pool:
+        return "it neither adds a tensor to what it makes nor pools it"
     each = problem.outputs // problem.channels
     if each >= 8 and problem.direction != "input":
         return f"{each} outputs of one channel fill vectors, which the dense algorithms keep full"

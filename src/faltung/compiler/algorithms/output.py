@@ -1,11 +1,12 @@
-"""From sums to the result: bias, activation, and the layout of the output tensor."""
+"""From sums to the result: bias, summand, activation, and the layout of the output tensor."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from faltung.compiler.emit import Code, Index, Int, Pointer, Vector
+from faltung.compiler.emit.exponential import exponential
 
-ACTIVATIONS = ("", "relu", "relu6")
+ACTIVATIONS = ("", "relu", "relu6", "silu")
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Sink:
         channel: Elements from one channel to the next.
         offsets: Table of the pixels' distances from `base`, "i64".
         bias: One number a channel, or None.
+        summand: What is added before the activation, where `base` is, or None.
         activation: One of `ACTIVATIONS`.
         channels: Number of output channels there are.
     """
@@ -27,6 +29,7 @@ class Sink:
     channel: Int
     offsets: Pointer
     bias: Pointer | None
+    summand: Pointer | None
     activation: str
     channels: Int
 
@@ -35,6 +38,8 @@ def activated(code: Code, value: Vector, activation: str, lanes: int | None = No
     """Apply an activation; NaN stays NaN."""
     if not activation:
         return value
+    if activation == "silu":
+        return value / (code.fill(1, lanes) + exponential(code, -value))
     zero = code.fill(0, lanes)
     value = zero.beats(value, ">").choose(zero, value)
     if activation == "relu6":
@@ -43,20 +48,40 @@ def activated(code: Code, value: Vector, activation: str, lanes: int | None = No
     return value
 
 
-def finished(code: Code, sink: Sink, value: Vector, channel: Index, lanes: int) -> Vector:
-    """Add the bias of neighbouring channels and activate."""
+def finish(
+    code: Code,
+    sink: Sink,
+    value: Vector,
+    channel: Index,
+    at: Index,
+    lanes: int,
+    across: bool = True,
+) -> None:
+    """Add bias and summand, activate, and write.
+
+    Args:
+        code: The function being written.
+        sink: Where it goes.
+        value: Sums of neighbouring channels, or of neighbouring pixels of a channel.
+        channel: The (first) channel.
+        at: Distance of the first element from `sink.base`.
+        lanes: Elements of the value.
+        across: The elements are neighbouring channels.
+    """
     if sink.bias is not None:
-        value = value + code.load(sink.bias + channel, lanes)
-    return activated(code, value, sink.activation, lanes)
+        one = code.load if across else code.broadcast
+        value = value + one(sink.bias + channel, lanes)
+    if sink.summand is not None:
+        value = value + code.load(sink.summand + at, lanes)
+    code.store(activated(code, value, sink.activation, lanes), sink.base + at)
 
 
 def put(code: Code, sink: Sink, tile: Sequence[Sequence[Vector]], pixel: Index, k: Int) -> None:
     """Write a tile of whole vectors straight to a tensor whose channels lie side by side."""
     for i, row in enumerate(tile):
-        at = sink.base + code.load_int(sink.offsets + pixel + i) + k
+        at = code.load_int(sink.offsets + pixel + i) + k
         for j, value in enumerate(row):
-            done = finished(code, sink, value, k + j * code.lanes, code.lanes)
-            code.store(done, at + j * code.lanes)
+            finish(code, sink, value, k + j * code.lanes, at + j * code.lanes, code.lanes)
 
 
 def write(
@@ -86,7 +111,7 @@ def write(
         length = joined.choose(lines * columns, columns)
         with code.loop(joined.choose(1, lines)) as line:
             first = staged + line * pitch * width
-            at = sink.base + code.load_int(sink.offsets + line * columns)
+            at = code.load_int(sink.offsets + line * columns)
             with code.either(length >= code.lanes) as (squares, single):
                 with squares:
                     _write_rows(code, sink, first, at, width, k, length)
@@ -95,7 +120,7 @@ def write(
         return
     one = _write_channels if sink.layout == "channels" else _write_any
     with code.loop(lines) as line, code.loop(columns) as x:
-        at = sink.base + code.load_int(sink.offsets + line * columns + x)
+        at = code.load_int(sink.offsets + line * columns + x)
         one(code, sink, staged + (line * pitch + x) * width, at, width, k)
 
 
@@ -104,25 +129,24 @@ def _count(code: Code, sink: Sink, width: int, k: Int) -> Index:
     return code.smaller(sink.channels - k, width)
 
 
-def _write_channels(code: Code, sink: Sink, line: Pointer, at: Pointer, width: int, k: Int) -> None:
+def _write_channels(code: Code, sink: Sink, line: Pointer, at: Int, width: int, k: Int) -> None:
     lanes = code.lanes
     count = _count(code, sink, width, k)
     whole = count // lanes
     with code.loop(whole) as j:
-        value = finished(code, sink, code.load(line + j * lanes), k + j * lanes, lanes)
-        code.store(value, at + k + j * lanes)
+        c = k + j * lanes
+        finish(code, sink, code.load(line + j * lanes), c, at + c, lanes)
     with code.loop(count, whole * lanes) as c:
-        code.store(finished(code, sink, code.load(line + c, 1), k + c, 1), at + k + c)
+        finish(code, sink, code.load(line + c, 1), k + c, at + k + c, 1)
 
 
-def _write_any(code: Code, sink: Sink, line: Pointer, at: Pointer, width: int, k: Int) -> None:
+def _write_any(code: Code, sink: Sink, line: Pointer, at: Int, width: int, k: Int) -> None:
     with code.loop(_count(code, sink, width, k)) as c:
-        value = finished(code, sink, code.load(line + c, 1), k + c, 1)
-        code.store(value, at + (k + c) * sink.channel)
+        finish(code, sink, code.load(line + c, 1), k + c, at + (k + c) * sink.channel, 1)
 
 
 def _write_rows(
-    code: Code, sink: Sink, staged: Pointer, at: Pointer, width: int, k: Int, length: Int
+    code: Code, sink: Sink, staged: Pointer, at: Int, width: int, k: Int, length: Int
 ) -> None:
     """Write [pixel][channel] as [channel][pixel] in squares; the last square overlaps."""
     lanes = code.lanes
@@ -134,11 +158,5 @@ def _write_rows(
             for i, value in enumerate(code.transposed(square)):
                 channel = first + i
                 with code.when(sink.channels > channel):
-                    _write_line(code, sink, value, at + pixel, channel)
-
-
-def _write_line(code: Code, sink: Sink, value: Vector, at: Pointer, channel: Index) -> None:
-    if sink.bias is not None:
-        value = value + code.broadcast(sink.bias + channel)
-    value = activated(code, value, sink.activation)
-    code.store(value, at + channel * sink.channel)
+                    place = at + pixel + channel * sink.channel
+                    finish(code, sink, value, channel, place, lanes, across=False)

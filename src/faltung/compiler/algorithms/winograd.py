@@ -29,7 +29,7 @@ from faltung.compiler.algorithms.winograd_input import (
     raised,
     transform_input,
 )
-from faltung.compiler.emit import Code, Int, Pointer, Program
+from faltung.compiler.emit import Code, Int, Pointer, Program, Vector
 from faltung.compiler.target import Target
 
 TENSORS = ("source", "weights", "bias", "target")
@@ -54,7 +54,9 @@ class Spec:
         sink: Layout of the output.
         kind: Element type.
         bias: There is a bias.
+        summand: A tensor like the output is added.
         activation: See `output.ACTIVATIONS`.
+        pool: What windows of 2x2 make of the outputs: "", "max" or "avg".
         outputs: m, the outputs of a tile along one axis.
         taps: r, the taps of the window along one axis.
         tile: Rows and vectors of the register tile.
@@ -64,10 +66,17 @@ class Spec:
     sink: str
     kind: str
     bias: bool
+    summand: bool
     activation: str
+    pool: str
     outputs: int
     taps: int
     tile: tuple[int, int]
+
+    @property
+    def delivered(self) -> int:
+        """Results of a tile along one axis, pooled or not."""
+        return self.outputs // 2 if self.pool else self.outputs
 
     @property
     def size(self) -> int:
@@ -109,7 +118,7 @@ def _multiply(code: Code, spec: Spec, a: Any, task: Int) -> None:
     with code.when(anew):
         winograd_kernels.transform(code, spec, a, width, number, mine, own, table)
     kernels = anew.pick(own, a.prepared + number * (pitch * spec.size**2))
-    with code.loop(spec.outputs) as line, code.loop(a.columns) as x:
+    with code.loop(spec.delivered) as line, code.loop(a.columns) as x:
         at = line * a.target_row + x * a.target_column
         code.store_int(at, table + line * a.columns + x)
 
@@ -169,7 +178,8 @@ def _put_row(
 ) -> None:
     """Transform one row of tiles back and write it."""
     back, _, _ = matrices(spec.outputs, spec.taps)
-    pitch = a.tile_columns * spec.outputs
+    step = spec.delivered
+    pitch = a.tile_columns * step
     with code.loop(a.tile_columns) as column, code.loop(width, 0, code.lanes) as j:
         at = products + (unit * a.tile_columns + column) * width + j
         square = [
@@ -177,17 +187,32 @@ def _put_row(
             for i in range(spec.size)
         ]
         half = [applied(code, back, c) for c in zip(*square, strict=True)]
-        for i, row in enumerate(zip(*half, strict=True)):
-            to = staged + (pitch * i + column * spec.outputs) * width + j
-            for n, value in enumerate(applied(code, back, row)):
+        made = [applied(code, back, row) for row in zip(*half, strict=True)]
+        for i, row in enumerate(_pooled(code, spec.pool, made) if spec.pool else made):
+            to = staged + (pitch * i + column * step) * width + j
+            for n, value in enumerate(row):
                 code.store(value, to + n * width)
     number = first + unit
     image, row_of_tiles = number // a.tile_rows + a.first_image, number % a.tile_rows + a.first_row
-    y = row_of_tiles * spec.outputs
-    base = a.target + a.target_offset + image * a.target_image + y * a.target_row
+    y = row_of_tiles * step
+    start = a.target_offset + image * a.target_image + y * a.target_row
     sink = output.Sink(
-        base, spec.sink, a.target_channel, table, a.bias if spec.bias else None, spec.activation,
-        a.outputs,
+        a.target + start, spec.sink, a.target_channel, table, a.bias if spec.bias else None,
+        a.summand + start if spec.summand else None, spec.activation, a.outputs,
     )  # fmt: skip
-    lines = code.smaller(a.lines - y, spec.outputs)
+    lines = code.smaller(a.lines - y, step)
     output.write(code, sink, staged, width, k, (lines, a.columns, pitch), a.target_row)
+
+
+def _pooled(code: Code, pool: str, made: list[list[Vector]]) -> list[list[Vector]]:
+    """Return the largest element, or the mean, of every square of 2x2."""
+
+    def one(a: Vector, b: Vector) -> Vector:
+        return a + b if pool == "avg" else a.beats(b, ">").choose(a, b)
+
+    found = []
+    for upper, lower in zip(made[::2], made[1::2], strict=True):
+        pairs = [one(a, b) for a, b in zip(upper, lower, strict=True)]
+        values = [one(a, b) for a, b in zip(pairs[::2], pairs[1::2], strict=True)]
+        found.append([v * code.fill(0.25) for v in values] if pool == "avg" else values)
+    return found

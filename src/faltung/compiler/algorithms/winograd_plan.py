@@ -12,12 +12,15 @@ from faltung.compiler.problem import Problem, layout
 from faltung.compiler.target import Target
 
 NAME = "winograd"
+POOLED = {"max": ("", "relu", "relu6"), "avg": ("",)}  # with which activations
 
 
 def refuses(problem: Problem, target: Target) -> str | None:
     """Return why this algorithm does not take a problem."""
     if problem.operation != "conv" or problem.direction == "weight":
         return "it makes outputs or input gradients of convolutions"
+    if problem.pool and (problem.summand or problem.activation not in POOLED[problem.pool]):
+        return "it pools before the activation, which is the same for maxima of relu and relu6 only"
     if problem.direction == "forward":
         return unfit(problem, problem.result, problem.channels, target)
     return unfit(problem, problem.size, problem.outputs, target)
@@ -33,8 +36,8 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     taps = problem.window[0]
     side = 4 if problem.precision == "high" and taps == 3 else 2
     spec = Spec(
-        layout(job.source[:4]), layout(job.target[:4]), problem.kind, problem.bias,
-        problem.activation, side, taps, shape(target, -(-outputs // target.lanes)),
+        layout(job.source[:4]), layout(job.target[:4]), problem.kind, problem.bias, problem.summand,
+        problem.activation, problem.pool, side, taps, shape(target, -(-outputs // target.lanes)),
     )  # fmt: skip
     size = spec.size**2
     rows, columns = (-(-n // side) for n in job.result)
@@ -79,6 +82,8 @@ def _step(
     in_chunk = -(-units // chunks)
     in_block = max(1, min(in_chunk, target.l2 // 4 // (4 * size * columns * width)))
     most = in_block * columns + height
+    lines, across = job.result
+    shown = (lines // 2, across // 2) if problem.pool else job.result
     run = winograd_kernels.walk(channels, spec.taps, job.weights[2:5])
     longest = max(run[0], spec.outputs * job.result[1])
     multiply = (
@@ -89,7 +94,7 @@ def _step(
     private = rounded(max(multiply, spec.size * panel_width * channels))
     shared = rounded(FLAGS + size * padded * channels)
     numbers = (
-        *group.numbers, columns, channels, outputs, *job.size, *job.result,
+        *group.numbers, columns, channels, outputs, *job.size, *shown,
         *job.source, *job.target, *job.weights[1:], *run, -job.origin[0], -job.origin[1],
         panel_width, padded, tiles, -(-units // in_chunk), in_chunk, in_block, shared, private,
     )  # fmt: skip
