@@ -1,6 +1,7 @@
 """A convolution and what follows it: the same as one operation after the other."""
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 from unittest import mock
 
@@ -14,7 +15,7 @@ from faltung import functional as F
 from faltung.compiler import planner
 from faltung.compiler.problem import parse
 from faltung.errors import ArgumentError, DtypeError, ShapeError
-from faltung.ops import fused, kept, ours
+from faltung.ops import convolution, kept, ours
 from guarded import SIDES, flat
 
 ACTIVATIONS: dict[str | None, Any] = {
@@ -60,7 +61,7 @@ def data(name: str, last: bool, dtype: torch.dtype = torch.float32) -> tuple[lis
     return [x, w, bias, whole(*y.shape)], geometry
 
 
-def right(tensors: list[Tensor | None], geometry: Any, activation: Any, pool: Any) -> Tensor:
+def right(tensors: Sequence[Tensor | None], geometry: Any, activation: Any, pool: Any) -> Tensor:
     """Return the result in float64."""
     x, w, bias, residual = (None if t is None else t.double() for t in tensors)
     assert x is not None
@@ -110,7 +111,7 @@ def test_which_kernel_does_it_all(
     if pool is not None:
         first = activation is None or (pool == "max" and activation in {"relu", "relu6"})
         one = name == "winograd" and first and not added
-    with mock.patch.object(fused.convolution, "conv2d", side_effect=RuntimeError("apart")) as apart:
+    with mock.patch.object(convolution, "conv2d", side_effect=RuntimeError("apart")) as apart:
         try:
             F.conv2d_fused(
                 x, w, bias, *geometry, residual=residual if added else None,
@@ -154,7 +155,10 @@ def test_gradients_are_those_of_the_parts() -> None:
     (x, w, bias, residual), geometry = data("winograd", False)
     leaves = [t.clone().requires_grad_() for t in (x, w, bias, residual)]
     twins = [t.double().requires_grad_() for t in (x, w, bias, residual)]
-    y = F.conv2d_fused(*leaves[:3], *geometry, residual=leaves[3], activation="silu", pool="avg")
+    image, weight, added, summand = leaves
+    y = F.conv2d_fused(
+        image, weight, added, *geometry, residual=summand, activation="silu", pool="avg"
+    )
     expected = right(twins, geometry, "silu", "avg")
     random = torch.randn(y.shape)
     y.backward(random)

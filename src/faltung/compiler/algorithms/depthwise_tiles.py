@@ -34,9 +34,10 @@ def _sums(
     unit, taps = spec.unit(code.lanes), spec.window[0] * spec.window[1]
     filters = a.filters + number * ((taps + 1) * unit)
     slots = zero(code, shape)
-    for p in range(spec.fan[0]):
-        weights = Taps(filters + p * ((taps + 1) * unit), spec.window[1], unit)
-        add(code, slots, replace(held, base=held.base + p * a.plane), weights, axes)
+    with code.loop(spec.fan[0]) as p:
+        weights = Taps(code.settled(filters + p * ((taps + 1) * unit)), spec.window[1], unit)
+        base = code.settled(held.base + p * a.plane)
+        add(code, slots, replace(held, base=base), weights, axes)
     bias = Taps(filters, taps, unit).vector(code, 1, 0) if spec.bias else None
     done = []
     for row in slots:

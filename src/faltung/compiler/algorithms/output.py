@@ -153,7 +153,8 @@ def _write_rows(
     with code.loop((length + lanes - 1) // lanes) as step:
         pixel = code.smaller(step * lanes, length - lanes)
         with code.loop(width // lanes) as j:
-            square = [code.load(staged + (pixel + i) * width + j * lanes) for i in range(lanes)]
+            start = code.settled(staged + pixel * width + j * lanes)
+            square = [code.load(start + i * width) for i in range(lanes)]
             first = k + j * lanes
             for i, value in enumerate(code.transposed(square)):
                 channel = first + i

@@ -151,8 +151,9 @@ def _turn(
         with code.loop((columns + (lanes - 1)) // lanes) as step:
             x = code.smaller(step * lanes, columns - lanes)
             square = [code.load(row + x) for row in rows]
+            to = code.settled(line + x * channels + c)
             for i, vector in enumerate(code.transposed(square)):
-                code.store(vector, line + (x + i) * channels + c)
+                code.store(vector, to + i * channels)
 
 
 def _gather(

@@ -181,7 +181,7 @@ def _put_row(
     step = spec.delivered
     pitch = a.tile_columns * step
     with code.loop(a.tile_columns) as column, code.loop(width, 0, code.lanes) as j:
-        at = products + (unit * a.tile_columns + column) * width + j
+        at = code.settled(products + (unit * a.tile_columns + column) * width + j)
         square = [
             [code.load(at + most * ((i * spec.size + n) * width)) for n in range(spec.size)]
             for i in range(spec.size)
@@ -189,7 +189,7 @@ def _put_row(
         half = [applied(code, back, c) for c in zip(*square, strict=True)]
         made = [applied(code, back, row) for row in zip(*half, strict=True)]
         for i, row in enumerate(_pooled(code, spec.pool, made) if spec.pool else made):
-            to = staged + (pitch * i + column * step) * width + j
+            to = code.settled(staged + (pitch * i + column * step) * width + j)
             for n, value in enumerate(row):
                 code.store(value, to + n * width)
     number = first + unit

@@ -102,11 +102,12 @@ def transform_input(code: Code, spec: Tiles, a: Any, unit: Int) -> None:
     with code.loop(a.tile_columns) as column, code.loop(a.channels, 0, code.lanes) as c:
         square = []
         for i in range(spec.size):
-            line = mine + made.at(code.constant(i), column * spec.outputs) + c
+            line = code.settled(mine + made.at(code.constant(i), column * spec.outputs) + c)
             square.append([code.load(line + j * a.channels) for j in range(spec.size)])
         for vector in (v for line in square for v in line):
             worst.set(code.largest(worst.get(), vector))
         to = a.workspace + FLAGS + (unit * a.tile_columns + column) * a.channels + c
+        to = code.settled(to)
         for i, line in enumerate(both(code, transform, square)):
             for j, value in enumerate(line):
                 code.store(value, to + element * (i * spec.size + j))
@@ -116,6 +117,6 @@ def transform_input(code: Code, spec: Tiles, a: Any, unit: Int) -> None:
 def clear(code: Code, size: int, a: Any) -> None:
     """Fill up the last register tile with zeros."""
     count = a.images * a.tile_rows * a.tile_columns
-    for element in range(size**2):
+    with code.loop(size**2) as element:
         at = a.workspace + FLAGS + (element * a.padded_tiles + count) * a.channels
         panel.zeros(code, at, (a.padded_tiles - count) * a.channels)

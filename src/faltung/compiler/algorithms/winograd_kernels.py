@@ -127,14 +127,14 @@ def transform(
         source = a.weights + a.weight_offset + part * block * a.weight_channel
         weights.pack_tile(code, packing, source, strides, run, number, packed, table)
         with code.loop(block) as c, code.loop(width, 0, code.lanes) as j:
-            at = packed + c * width + j
+            at = code.settled(packed + c * width + j)
             square = [
                 [code.load(at + block * ((spec.taps * r + s) * width)) for s in taps_of]
                 for r in taps_of
             ]
             for vector in (v for line in square for v in line):
                 worst.set(code.largest(worst.get(), vector))
-            to = kernels + (part * block + c) * width + j
+            to = code.settled(kernels + (part * block + c) * width + j)
             for i, line in enumerate(both(code, matrix, square)):
                 for n, value in enumerate(line):
                     code.store(value, to + pitch(a.channels, width) * (i * size + n))

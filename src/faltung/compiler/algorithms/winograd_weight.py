@@ -127,12 +127,12 @@ def _transform_gradient(code: Code, spec: Spec, a: Any, unit: Int) -> None:
         code.loop(a.tile_columns) as column,
         code.loop(width, 0, code.lanes) as j,
     ):
-        at = mine + number * plane + column * (spec.outputs * width) + j
+        at = code.settled(mine + number * plane + column * (spec.outputs * width) + j)
         square = [[code.load(at + (i * span + n) * width) for n in range(2)] for i in range(2)]
         for vector in (v for pair in square for v in pair):
             worst.set(code.largest(worst.get(), vector))
         to = a.workspace + a.gradients + j
-        to = to + (number * a.padded_tiles + unit * a.tile_columns + column) * width
+        to = code.settled(to + (number * a.padded_tiles + unit * a.tile_columns + column) * width)
         for i, values in enumerate(both(code, transform, square)):
             for n, value in enumerate(values):
                 code.store(value, to + element * (i * spec.size + n))
@@ -196,7 +196,7 @@ def _back(code: Code, spec: Spec, a: Any, number: Int) -> None:
     mine = a.workspace + a.shared + code.thread * a.private
     table = (mine + a.sums).cast("i64")
     with code.loop(a.channels) as c, code.loop(width, 0, code.lanes) as j:
-        at = sums + c * width + j
+        at = code.settled(sums + c * width + j)
         square = [
             [code.load(at + size * (i * spec.size + n)) for n in range(spec.size)]
             for i in range(spec.size)

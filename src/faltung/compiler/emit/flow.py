@@ -58,6 +58,15 @@ class Flow:
         at = self.builder.gep(self._arguments, [I64(place)], source_etype=I64)
         return Pointer(self, self.builder.load(at, typ=PTR), kind)
 
+    def settled(self, at: Pointer) -> Pointer:
+        """Return the same address, in a register whose origin LLVM does not look into.
+
+        Where a loop computes dozens of addresses from one, loop strength reduction would weigh all
+        ways to do that, and take more time than all other passes together.
+        """
+        kind = ir.FunctionType(PTR, [PTR])
+        return Pointer(self, self.builder.asm(kind, "", "=r,0", [at.value], False), at.kind)
+
     def constant(self, value: int) -> Int:
         """Return a number as an integer of the program."""
         return Int(self, I64(value))
