@@ -18,8 +18,9 @@ def test_every_chain_multiplies_and_adds_that_often(target: Target, turns: int) 
     count, lanes = 12, target.lanes
     source = torch.randn((count + 2, lanes), generator=torch.Generator().manual_seed(0))
     result = torch.full((peak.LINE,), float("nan"))
-    block = struct.pack("6q", source.data_ptr(), 0, 0, result.data_ptr(), 0, turns)
-    assert POINTERS == 5
+    addresses = [source.data_ptr(), 0, 0, result.data_ptr()]
+    addresses += [0] * (POINTERS - len(addresses))
+    block = struct.pack(f"{POINTERS + 1}q", *addresses, turns)
     kernel.get(peak.Chains(count), target).code.run(block, 1)
     chains, factor, summand = source[:count].double(), source[count], source[count + 1]
     for _ in range(turns * peak.UNROLLED):
