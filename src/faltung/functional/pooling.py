@@ -137,6 +137,10 @@ def _extreme(
 ) -> Tensor | tuple[Tensor, Tensor]:
     operation = f"{kind}_pool2d"
     written = (kernel_size, stride, padding, dilation, ceil_mode)
+    if not return_indices and not torch.compiler.is_compiling():
+        values = quick.pool(f"{operation}_values", input, written)
+        if values is not None:
+            return values
     known = quick.resolved(operation, (input,), written)
     if known is not None:
         return _pooled(kind, input, known, return_indices)
@@ -155,6 +159,7 @@ def _extreme(
     resolved = (list(size), list(strides), flat(windows), list(dilations), ceil_mode)
     if x is input:
         quick.remember(operation, (input,), written, resolved)
+        quick.remember_pool(f"{operation}_values", x, written, resolved)
         return _pooled(kind, x, resolved, return_indices)
     y = _pooled(kind, x, resolved, return_indices)
     if isinstance(y, Tensor):
@@ -217,6 +222,10 @@ def avg_pool2d(
     written = (
         kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
     )  # fmt: skip
+    if not torch.compiler.is_compiling():
+        done = quick.pool("avg_pool2d", input, written)
+        if done is not None:
+            return done
     known = quick.resolved("avg_pool2d", (input,), written)
     if known is not None:
         means: Tensor = ops.avg_pool2d(input, *known)
@@ -234,5 +243,6 @@ def avg_pool2d(
     )  # fmt: skip
     if x is input:
         quick.remember("avg_pool2d", (input,), written, resolved)
+        quick.remember_pool("avg_pool2d", x, written, resolved)
     y = ops.avg_pool2d(x, *resolved)
     return checks.unbatched(y, input)

@@ -74,15 +74,19 @@ def extreme(operation: str, x: Tensor, *geometry: Any) -> tuple[Tensor, Tensor]:
     return pool(x, windows(*geometry))
 
 
-def extreme_values(operation: str, x: Tensor, *geometry: Any) -> Tensor:
-    """Return maxima ("max") or minima ("min") alone."""
+def known_extreme(operation: str, x: Tensor, geometry: Sequence[Any]) -> Known | None:
+    """Return the call of maxima ("max") or minima ("min") alone, or None where torch's runs."""
 
     def resolve() -> tuple[Call | None, Tensor] | None:
         over = windows(*geometry)
         return planned(operation, "forward", x, slid(x, x.shape[1], over), over)
 
-    known = recalled(key_of(f"{operation} alone", (x,), geometry), resolve)
-    y = _run(known, x)
+    return recalled(key_of(f"{operation} alone", (x,), geometry), resolve)
+
+
+def extreme_values(operation: str, x: Tensor, *geometry: Any) -> Tensor:
+    """Return maxima ("max") or minima ("min") alone."""
+    y = _run(known_extreme(operation, x, geometry), x)
     if y is not None:
         return y
     pool = theirs.max_pool2d if operation == "max" else theirs.min_pool2d
@@ -105,8 +109,8 @@ def extreme_gradient(dy: Tensor, at: Tensor, size: Sequence[int]) -> Tensor:
     return theirs.extreme_pool2d_gradient(dy, at, list(size)) if dx is None else dx
 
 
-def avg_pool2d(x: Tensor, *rest: Any) -> Tensor:
-    """Return means over windows."""
+def known_avg(x: Tensor, rest: Sequence[Any]) -> Known | None:
+    """Return the call of means, or None where torch's runs."""
     size, stride, padding, ceil, count, divisor = rest
 
     def resolve() -> tuple[Call | None, Tensor] | None:
@@ -114,10 +118,15 @@ def avg_pool2d(x: Tensor, *rest: Any) -> Tensor:
         out = slid(x, x.shape[1], over)
         return planned("avg", "forward", x, out, over, divisor=divisor, count_padding=count)
 
-    known = recalled(key_of("avg", (x,), rest), resolve)
-    y = _run(known, x)
+    return recalled(key_of("avg", (x,), rest), resolve)
+
+
+def avg_pool2d(x: Tensor, *rest: Any) -> Tensor:
+    """Return means over windows."""
+    y = _run(known_avg(x, rest), x)
     if y is not None:
         return y
+    size, stride, padding, ceil, count, divisor = rest
     return theirs.avg_pool2d(x, windows(size, stride, padding, [1, 1], ceil), count, divisor)
 
 

@@ -6,16 +6,18 @@ from typing import Any
 import torch
 from torch import _C, Tensor
 
-from faltung.ops import convolution, ours, seam
+from faltung.ops import convolution, ours, ours_pooling, seam
 from faltung.ops.watching import PLAIN, float32_precision, watched
 
 LIMIT = 8192  # calls that are remembered; then all are forgotten
 
 _known: dict[tuple[Any, ...], tuple[Any, ...]] = {}
 _convolutions: dict[tuple[Any, ...], tuple[tuple[Any, ...], Any]] = {}
+_pools: dict[tuple[Any, ...] | None, tuple[Any, Any]] = {}
 
 if hasattr(os, "register_at_fork"):  # a child has no team of threads, and plans anew
     os.register_at_fork(after_in_child=_convolutions.clear)
+    os.register_at_fork(after_in_child=_pools.clear)
 
 
 def key_of(
@@ -99,6 +101,70 @@ def conv2d(x: Tensor, w: Tensor, bias: Tensor | None, written: tuple[Any, ...]) 
     out = torch.empty_strided(size, strides, dtype=x.dtype)
     ours.run(call, at[0], at[1], at[2], out.data_ptr(), w)
     return out
+
+
+def pool(operation: str, x: Tensor, written: tuple[Any, ...]) -> Tensor | None:
+    """Return the values of a pool that was called before, where it is a look-up and the kernel.
+
+    Args:
+        operation: "max_pool2d_values", "min_pool2d_values" or "avg_pool2d".
+        x: The input.
+        written: The arguments of the call, as written.
+    """
+    try:
+        found = _pools.get(_pool_key(operation, x, written))
+    except (TypeError, AttributeError, RuntimeError):
+        return None  # arguments that are no plain tensors and numbers: the checks have words
+    if found is None:
+        return None
+    known, implementation = found
+    at = x.data_ptr()
+    if (
+        at == 0
+        or x.is_neg()
+        or (x.requires_grad and torch.is_grad_enabled())
+        or watched()
+        or seam.implementation(operation) is not implementation
+    ):
+        return None
+    call, size, strides = known
+    out = torch.empty_strided(size, strides, dtype=x.dtype)
+    ours.run(call, at, 0, 0, out.data_ptr())
+    return out
+
+
+def remember_pool(
+    operation: str, x: Tensor, written: tuple[Any, ...], resolved: tuple[Any, ...]
+) -> None:
+    """Note that a pool was correct, and which call computes its values."""
+    implementation = seam.implementation(operation)
+    if torch.compiler.is_compiling() or watched() or not x.is_cpu or implementation is None:
+        return
+    try:
+        key = _pool_key(operation, x, written)
+        hash(key)
+    except (TypeError, AttributeError, RuntimeError):
+        return
+    if key is None:
+        return
+    if operation == "avg_pool2d":
+        known = ours_pooling.known_avg(x, resolved)
+    else:
+        known = ours_pooling.known_extreme(operation[:3], x, resolved)
+    if known is None:
+        return
+    if len(_pools) >= LIMIT:
+        _pools.clear()
+    _pools[key] = known, implementation
+
+
+def _pool_key(operation: str, x: Tensor, written: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    if type(x) not in PLAIN or not _C._has_storage(x):
+        return None
+    return (
+        operation, x.shape, x.is_contiguous() or x.stride(), x.is_cpu, x.dtype, written,
+        _types(written), torch.get_num_threads(),
+    )  # fmt: skip
 
 
 def _conv_key(

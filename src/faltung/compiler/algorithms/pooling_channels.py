@@ -72,7 +72,7 @@ def _pixel(
             value = best / code.spread(divisor, lanes) if spec.operation == "avg" else best
             _put_channels(code, spec, a, [value, *position], at, c + j * lanes, base, lanes)
 
-    planes.over_channels(code, a.channels, block, 1 if spec.across else 4)
+    planes.over_channels(code, a.channels, block, 1 if spec.across else 8)
 
 
 def _put_channels(
