@@ -1,0 +1,37 @@
+"""A model left as it was found, whatever is done with it meanwhile."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+
+@contextmanager
+def kept(model: torch.nn.Module) -> Iterator[None]:
+    """Put back training flags, buffers, gradients and torch's random state on leaving."""
+    layers = list(model.modules())
+    flags = [layer.training for layer in layers]
+    buffers = [dict(layer._buffers) for layer in layers]
+    copies = {id(b): b.detach().clone() for own in buffers for b in own.values() if b is not None}
+    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
+    devices = {p.device.index or 0 for p in model.parameters() if p.is_cuda}
+    with torch.random.fork_rng(devices=sorted(devices)):
+        try:
+            yield
+        finally:
+            for layer, flag, own in zip(layers, flags, buffers, strict=True):
+                layer.training = flag
+                layer._buffers.clear()
+                layer._buffers.update(own)
+                for buffer in own.values():
+                    _restore(buffer, copies)
+            for parameter, gradient in gradients:
+                parameter.grad = gradient
+
+
+def _restore(buffer: Tensor | None, copies: dict[int, Tensor]) -> None:
+    if buffer is None or buffer.is_meta or torch.equal(buffer, copies[id(buffer)]):
+        return
+    with torch.no_grad():
+        buffer.copy_(copies[id(buffer)])
