@@ -64,15 +64,19 @@ class Call:
         schema = getattr(self.node.target, "_schema", None)
         if schema is None:
             return dict(enumerate(self.node.args))  # type: ignore[arg-type]
-        found = {a.name: a.default_value for a in schema.arguments if a.has_default_value()}
-        names = [a.name for a in schema.arguments]
-        found.update(zip(names, self.node.args, strict=False))
-        found.update(self.node.kwargs)
+        given = dict(zip((a.name for a in schema.arguments), self.node.args, strict=False))
+        given.update(self.node.kwargs)
+        found = {a.name: given.get(a.name, a.default_value) for a in schema.arguments}
         return found
 
     def get(self, *names: str) -> Any:
         """Return the first argument of one of these names; None where there is none."""
         return next((self.arguments[name] for name in names if name in self.arguments), None)
+
+    def again(self, x: torch.Tensor, **changed: Any) -> Any:
+        """Call the operator on another tensor, with the same other arguments but those changed."""
+        first = next(iter(self.arguments))
+        return self.node.target(**{**self.arguments, first: x, **changed})  # type: ignore[operator]
 
     @cached_property
     def x(self) -> Node:

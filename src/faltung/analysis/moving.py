@@ -34,9 +34,7 @@ def restrided(call: Call, sights: Sights) -> Sight:
     """A view that moves, adds or drops dimensions: torch says where each went, by its stride."""
     sight, shape = first(call, sights), shape_of(call.x)
     marked = torch.empty_strided(shape, STRIDES[: len(shape)], device="meta")
-    name = next(iter(call.arguments))
-    view = call.node.target(**{**call.arguments, name: marked})  # type: ignore[operator]
-    strides = view.stride()
+    strides = call.again(marked).stride()
 
     def place(dim: int | None) -> int | None:
         found = dim is not None and STRIDES[dim] in strides
@@ -63,7 +61,7 @@ def expanded(call: Call, sights: Sights) -> Sight:
 
 
 def cat(call: Call, sights: Sights) -> Sight:
-    """Tensors are put one after the other: on channels a union, on rows or columns a row of cells."""
+    """Tensors are put one after the other: a union, or cells in line where those are joined."""
     parts = [sight for _, sight in _listed(call, sights)]
     dim = call.get("dim") % len(call.shape)
     shapes = [shape_of(node) for node, _ in _listed(call, sights)]

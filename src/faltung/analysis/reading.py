@@ -56,20 +56,16 @@ def _plane(call: Call, place: int, length: int) -> Reads:
 
 def _resized(call: Call, place: int, x: Tensor) -> Tensor:
     """Return rows of numbers as the call would resize its rows or columns."""
-    across = (
-        (slice(None), None, None, slice(None)) if place else (slice(None), None, slice(None), None)
-    )
-    arguments: dict[str, Any] = {**call.arguments, next(iter(call.arguments)): x[across]}
+    changed: dict[str, Any] = {}
     for name, alone in (("output_size", 1), ("scale_factors", 1.0)):
-        if arguments.get(name) is not None:
-            numbers = list(arguments[name])
-            numbers[1 - place] = alone
-            arguments[name] = numbers
-    for name in ("scales_h", "scales_w")[1 - place :][:1]:
-        if name in arguments:
-            arguments[name] = None
+        if call.get(name) is not None:
+            changed[name] = list(call.get(name))
+            changed[name][1 - place] = alone
+    other = ("scales_w", "scales_h")[place]
+    if call.get(other) is not None:
+        changed[other] = None
     with torch.no_grad():
-        y: Tensor = call.node.target(**arguments)  # type: ignore[operator]
+        y: Tensor = call.again(x[:, None, None, :] if place else x[:, None, :, None], **changed)
     return y.flatten(1)
 
 

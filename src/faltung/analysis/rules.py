@@ -16,6 +16,12 @@ from faltung.analysis.operands import Seen, Sights, first, operands, placed_in
 from faltung.analysis.reading import is_reading, mixes_channels, reads
 from faltung.analysis.sight import Axis, Sight, union
 
+NORMALISATIONS = (
+    "batch_norm", "instance_norm", "group_norm", "layer_norm", "rms_norm", "local_response_norm",
+    "native_batch_norm", "native_group_norm", "native_layer_norm", "_native_batch_norm_legit",
+    "_native_batch_norm_legit_no_training", "_fused_rms_norm", "cudnn_batch_norm",
+)  # fmt: skip
+
 
 def known(call: Call) -> bool:
     """Say whether an operator has a rule."""
@@ -126,10 +132,8 @@ _GROUPS: tuple[tuple[Callable[[Call, Sights], Seen], str], ...] = (
         first,
         "contiguous clone detach alias to _to_copy type_as float double lift_fresh lift_fresh_copy "
         "identity _assert_tensor_metadata dropout feature_dropout alpha_dropout native_dropout "
-        "feature_alpha_dropout batch_norm instance_norm group_norm layer_norm rms_norm "
-        "local_response_norm native_batch_norm native_group_norm native_layer_norm "
-        "_native_batch_norm_legit _native_batch_norm_legit_no_training prelu _prelu_kernel rrelu "
-        "hardtanh celu selu relu6 _fused_rms_norm cudnn_batch_norm",
+        "feature_alpha_dropout prelu _prelu_kernel rrelu hardtanh celu selu relu6 "
+        + " ".join(NORMALISATIONS),
     ),
     (
         _reduced,

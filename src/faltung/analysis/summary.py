@@ -15,13 +15,8 @@ from faltung.analysis.layers import Analysed, analyse
 from faltung.analysis.operands import one
 from faltung.analysis.report import Cost, Summary
 from faltung.analysis.rows import Field, Row, summed
-from faltung.analysis.rules import known
+from faltung.analysis.rules import NORMALISATIONS, known
 from faltung.analysis.sight import Sight
-
-NORMALISED = {
-    "batch_norm", "instance_norm", "group_norm", "layer_norm", "rms_norm", "native_layer_norm",
-    "native_group_norm", "_native_batch_norm_legit",
-}  # fmt: skip
 
 
 def summary(model: torch.nn.Module, input: Input, *, measured: bool = False) -> Summary:
@@ -164,7 +159,7 @@ def _notes(analysed: Analysed, unused: int) -> Iterator[str]:
     if analysed.captured.how != EXPORTED:
         yield analysed.captured.how
     shown = [layer.call for layer in analysed.layers]
-    if analysed.captured.model.training and any(call.name in NORMALISED for call in shown):
+    if analysed.captured.model.training and any(call.name in NORMALISATIONS for call in shown):
         yield (
             "the model is in training mode, where normalisation mixes the images of a batch; "
             "receptive fields take its statistics as given numbers"

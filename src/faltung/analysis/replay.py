@@ -1,0 +1,46 @@
+"""A captured graph run again, operator by operator, on tensors of one's choice."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import Node
+from torch.fx.node import map_arg
+
+Run = Callable[[Node, tuple[Any, ...], dict[str, Any]], Any]
+
+
+def operate(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call what a node calls."""
+    return node.target(*args, **kwargs)  # type: ignore[operator]
+
+
+def replay(nodes: Iterable[Node], given: Mapping[Node, Any], run: Run = operate) -> dict[Node, Any]:
+    """Return the value of every node.
+
+    Args:
+        nodes: Calls in order.
+        given: Values of the nodes that call nothing.
+        run: What to do for each call.
+    """
+    values = dict(given)
+    for node in nodes:
+        args = map_arg(node.args, values.__getitem__)
+        kwargs = map_arg(node.kwargs, values.__getitem__)
+        values[node] = run(node, args, kwargs)
+    return values
+
+
+def floating(value: Any) -> bool:
+    """Say whether a value is a tensor of floating-point numbers."""
+    return isinstance(value, Tensor) and value.is_floating_point()
+
+
+def in_double(value: Any) -> Any:
+    """Return a floating-point tensor or type as float64, everything else as it is."""
+    if isinstance(value, torch.dtype):
+        return torch.float64 if value.is_floating_point else value
+    if isinstance(value, (tuple, list)):
+        return type(value)(in_double(part) for part in value)
+    return value.detach().to("cpu", torch.float64, copy=True) if floating(value) else value
