@@ -1,9 +1,9 @@
 """Analysis: what a model is layer by layer, what its layers see, and what they cost."""
 
+from faltung.analysis.describe import cost, receptive_field, summary
 from faltung.analysis.measure import Checked, effective_field, measured_field, verify
 from faltung.analysis.report import Cost, Summary
 from faltung.analysis.rows import Field, Row, Totals
-from faltung.analysis.summary import cost, receptive_field, summary
 
 __all__ = [
     "Checked",

@@ -66,8 +66,7 @@ class Call:
             return dict(enumerate(self.node.args))  # type: ignore[arg-type]
         given = dict(zip((a.name for a in schema.arguments), self.node.args, strict=False))
         given.update(self.node.kwargs)
-        found = {a.name: given.get(a.name, a.default_value) for a in schema.arguments}
-        return found
+        return {a.name: given.get(a.name, a.default_value) for a in schema.arguments}
 
     def get(self, *names: str) -> Any:
         """Return the first argument of one of these names; None where there is none."""

@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 from torch.fx import Graph, Node
 
-from faltung.analysis.keeping import kept
+from faltung.analysis.keeping import kept, quiet
 from faltung.analysis.misfit import explained
 from faltung.analysis.record import Recording, record
-from faltung.errors import ModelError
 
 EXPORTED = "captured by torch.export"
 
@@ -48,14 +47,9 @@ def capture(model: torch.nn.Module, arguments: tuple[Tensor, ...]) -> Captured:
     """Return the operators that a model calls; the model stays as it was.
 
     Raises:
-        ModelError: It is no model, or it fails and also fails when it is run.
+        ModelError: It raises something else.
         ShapeError: Sizes do not fit; the message tells the chain of sizes that led there.
     """
-    if not isinstance(model, torch.nn.Module):
-        raise ModelError(
-            f"model is a {type(model).__name__}: it must be a torch.nn.Module; wrap a function in "
-            f"one, whose forward calls it"
-        )
     try:
         return _exported(model, arguments)
     except Exception as error:
@@ -67,7 +61,7 @@ def capture(model: torch.nn.Module, arguments: tuple[Tensor, ...]) -> Captured:
 
 
 def _exported(model: torch.nn.Module, arguments: tuple[Tensor, ...]) -> Captured:
-    with kept(model):
+    with kept(model), quiet():
         program = torch.export.export(model, arguments, strict=False)
     signature, graph = program.graph_signature, program.graph
     named = {node.name: node for node in graph.nodes if node.op == "placeholder"}

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from faltung.errors import ArgumentError
+from faltung.errors import ArgumentError, ModelError
 from faltung.functional.arguments import whole
 
 Input: TypeAlias = Tensor | Sequence[Any]
@@ -24,8 +24,14 @@ def tensors(model: torch.nn.Module, given: Input) -> tuple[Tensor, ...]:
             (8, 1, 28, 28); or several of them. Sizes become random numbers of [0, 1).
 
     Raises:
-        ArgumentError: It is none of these, or an image has no channels.
+        ModelError: model is no `torch.nn.Module`.
+        ArgumentError: given is none of these, or an image has no channels.
     """
+    if not isinstance(model, torch.nn.Module):
+        raise ModelError(
+            f"model is a {type(model).__name__}: it must be a torch.nn.Module; wrap a function in "
+            f"one, whose forward calls it"
+        )
     if isinstance(given, Tensor):
         return (given,)
     if not isinstance(given, (tuple, list, torch.Size)) or not given:

@@ -1,5 +1,6 @@
-"""A model left as it was found, whatever is done with it meanwhile."""
+"""A model left as it was found, whatever is done with it meanwhile; and torch kept quiet."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -28,6 +29,24 @@ def kept(model: torch.nn.Module) -> Iterator[None]:
                     _restore(buffer, copies)
             for parameter, gradient in gradients:
                 parameter.grad = gradient
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep torch's loggers from writing about attempts that fail and are explained elsewhere."""
+
+    def nothing(_: logging.LogRecord) -> bool:
+        return False
+
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "torch"]
+    handlers = [handler for name in names for handler in logging.getLogger(name).handlers]
+    for handler in handlers:
+        handler.addFilter(nothing)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(nothing)
 
 
 def _restore(buffer: Tensor | None, copies: dict[int, Tensor]) -> None:

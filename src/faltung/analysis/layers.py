@@ -81,7 +81,7 @@ def _layers(captured: Captured, reached: set[Node]) -> tuple[Layer, ...]:
     for call in shown:
         raw, kind = _stack(call)
         path, _, _ = raw.partition("@")
-        alone = len(grouped[raw]) == 1 and path and _childless(modules.get(path))
+        alone = len({c.name for c in grouped[raw]}) == 1 and path and _childless(modules.get(path))
         base = path if alone else f"{path}.{call.name}".lstrip(".")
         used[base] += 1
         number = f"#{used[base]}" if used[base] > 1 else ""

@@ -1,4 +1,4 @@
-"""Receptive fields measured by gradients: to prove the computed ones, and to see the effective ones."""
+"""Receptive fields measured by gradients: a proof of the computed ones, and the effective ones."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

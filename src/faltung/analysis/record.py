@@ -15,7 +15,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from faltung.analysis.keeping import kept
 
-Stack = dict[str, tuple[str, str]]
+Shapes = tuple[tuple[int, ...], ...]
 
 
 @dataclass
@@ -29,6 +29,8 @@ class Recording:
         error: What ended the run, or None where it ended well.
         stack: The layers that were running when the error came, the innermost last.
         given: Shapes of the tensors that the innermost of them was called with.
+        operator: The operator that failed, where it came to one.
+        operands: Shapes of its tensors.
     """
 
     graph: Graph = field(default_factory=Graph)
@@ -36,7 +38,9 @@ class Recording:
     constants: dict[Node, Tensor] = field(default_factory=dict)
     error: Exception | None = None
     stack: tuple[str, ...] = ()
-    given: tuple[tuple[int, ...], ...] = ()
+    given: Shapes = ()
+    operator: str = ""
+    operands: Shapes = ()
 
 
 def record(model: torch.nn.Module, arguments: tuple[Tensor, ...]) -> Recording:
@@ -63,7 +67,7 @@ class _Recorder(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.recording = recording
         self.nodes: Any = WeakTensorKeyDictionary()
-        self.running: list[tuple[str, tuple[tuple[int, ...], ...]]] = []
+        self.running: list[tuple[str, Shapes]] = []
         self.kinds: dict[str, str] = {}
 
     def given(self, tensor: Tensor) -> Node:
@@ -79,7 +83,12 @@ class _Recorder(TorchDispatchMode):
     ) -> Any:
         keywords = kwargs or {}
         read = tree_map(self._node, (args, keywords))
-        result = func(*args, **keywords)
+        try:
+            result = func(*args, **keywords)
+        except Exception:
+            self.recording.operator = func._schema.name.partition("::")[2]
+            self.recording.operands = _shapes((args, keywords))
+            raise
         node = self.recording.graph.call_function(func, *read)
         node.meta["val"] = tree_map(_shadow, result)
         node.meta["nn_module_stack"] = {path: (path, self.kinds[path]) for path, _ in self.running}
@@ -113,6 +122,10 @@ def _shadow(value: Any) -> Any:
     return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
 
 
+def _shapes(values: Any) -> Shapes:
+    return tuple(tuple(v.shape) for v in tree_leaves(values) if isinstance(v, Tensor))
+
+
 @contextmanager
 def _hooked(model: torch.nn.Module, recorder: _Recorder) -> Iterator[None]:
     """Let the recorder know which layers are running."""
@@ -121,8 +134,7 @@ def _hooked(model: torch.nn.Module, recorder: _Recorder) -> Iterator[None]:
             recorder.kinds[path] = f"{type(layer).__module__}.{type(layer).__qualname__}"
 
             def enter(_: Any, args: Any, path: str = path) -> None:
-                shapes = tuple(tuple(a.shape) for a in tree_leaves(args) if isinstance(a, Tensor))
-                recorder.running.append((path, shapes))
+                recorder.running.append((path, _shapes(args)))
 
             def leave(*_: Any) -> None:
                 recorder.running.pop()

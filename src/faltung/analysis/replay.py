@@ -1,6 +1,6 @@
 """A captured graph run again, operator by operator, on tensors of one's choice."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,19 +16,27 @@ def operate(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return node.target(*args, **kwargs)  # type: ignore[operator]
 
 
-def replay(nodes: Iterable[Node], given: Mapping[Node, Any], run: Run = operate) -> dict[Node, Any]:
+def replay(
+    nodes: Sequence[Node], given: Mapping[Node, Any], run: Run = operate, *, forget: bool = False
+) -> dict[Node, Any]:
     """Return the value of every node.
 
     Args:
         nodes: Calls in order.
         given: Values of the nodes that call nothing.
         run: What to do for each call.
+        forget: Drop a value after the last call that reads it, to save memory.
     """
     values = dict(given)
+    last = {operand: node for node in nodes for operand in node.all_input_nodes}
     for node in nodes:
         args = map_arg(node.args, values.__getitem__)
         kwargs = map_arg(node.kwargs, values.__getitem__)
         values[node] = run(node, args, kwargs)
+        if forget:
+            for operand in node.all_input_nodes:
+                if last[operand] is node:
+                    values.pop(operand, None)
     return values
 
 

@@ -99,7 +99,7 @@ def _read(call: Call, place: int, shape: torch.Size) -> Tensor:
     with torch.no_grad():
         found = call.again(planes)
     peaks = sign * (found[0] if isinstance(found, (tuple, list)) else found)
-    seen = (peaks.amax(3 - place)[:, 0] > 0).T.double()
+    seen: Tensor = (peaks.amax(3 - place)[:, 0] > 0).T.double()
     return seen / seen.sum(1, keepdim=True)
 
 

@@ -1,6 +1,6 @@
 """What a model is, layer by layer, for an input."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from faltung.analysis.report import Cost, Summary
 from faltung.analysis.rows import Field, Row, summed
 from faltung.analysis.rules import NORMALISATIONS, known
 from faltung.analysis.sight import Sight
+from faltung.analysis.timing import Times, times
 
 
 def summary(model: torch.nn.Module, input: Input, *, measured: bool = False) -> Summary:
@@ -38,7 +39,7 @@ def summary(model: torch.nn.Module, input: Input, *, measured: bool = False) -> 
         ModelError: model is no model, or raises.
     """
     analysed = analyse(model, input)
-    rows = tuple(_rows(analysed))
+    rows = tuple(_rows(analysed, times(analysed) if measured else {}))
     every = list(model.parameters())
     parameters = sum(p.numel() for p in every)
     trainable = sum(p.numel() for p in every if p.requires_grad)
@@ -95,7 +96,7 @@ def why(sight: Sight) -> str:
     return "; ".join(reasons)
 
 
-def _rows(analysed: Analysed) -> Iterator[Row]:
+def _rows(analysed: Analysed, timed: Mapping[Node, Times]) -> Iterator[Row]:
     used: set[Node] = set()
     for layer in analysed.layers:
         call = layer.call
@@ -126,6 +127,8 @@ def _rows(analysed: Analysed) -> Iterator[Row]:
             macs=costs.macs,
             flops=costs.flops,
             bytes=costs.bytes,
+            forward_ms=timed[call.node].forward if timed else None,
+            backward_ms=timed[call.node].backward if timed else None,
         )
 
 
