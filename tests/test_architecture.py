@@ -146,7 +146,8 @@ LAYERS = [
     ["lab.app"],
     ["lab.server"],
     ["lab_command"],
-    ["commands"],
+    ["analysis.loading"],
+    ["analysis_commands", "commands"],
     ["cli"],
     ["__main__"],
 ]

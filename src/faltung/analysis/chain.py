@@ -41,6 +41,8 @@ def links(model: torch.nn.Module, recording: Recording) -> tuple[Link, ...]:
         if not call.shape or call.name == "getitem":
             continue
         path = list(node.meta["nn_module_stack"])[-1] if node.meta["nn_module_stack"] else ""
+        if recording.stack and path == recording.stack[-1] and path:
+            continue
         layer = model.get_submodule(path)
         alone = path and not any(True for _ in layer.children())
         link = Link(path, _described(layer) if alone else call.name, call.shape)

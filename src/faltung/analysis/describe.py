@@ -56,7 +56,7 @@ def cost(model: torch.nn.Module, input: Input, *, measured: bool = False) -> Cos
     a FLOP and a byte.
     """
     whole = summary(model, input, measured=measured)
-    return Cost(whole.model, whole.inputs, whole.totals, whole.rows, whole.notes)
+    return Cost(whole.model, whole.inputs, whole.rows, whole.totals, whole.notes)
 
 
 def receptive_field(model: torch.nn.Module, input: Input) -> tuple[Field, ...]:

@@ -55,18 +55,23 @@ def _random(model: torch.nn.Module, sizes: Any, name: str) -> Tensor:
     numbers = tuple(whole(f"{name}[{at}]", size, 1) for at, size in enumerate(sizes))
     windowed = any(type(layer).__name__.endswith(WINDOWED) for layer in model.modules())
     if len(numbers) < 2 or (len(numbers) == 2 and windowed):
-        shown = "x".join(map(str, numbers))
-        full = "x".join(map(str, (1, *numbers)))
         raise ArgumentError(
-            f"{name} is {shown}: an image has channels, height and width; write {full} for one "
-            f"channel"
+            f"{name} is {shown(numbers)}: an image has channels, height and width; write "
+            f"{shown((1, *numbers))} for one channel"
             if len(numbers) == 2
-            else f"{name} is {shown}: write channels, height and width, such as 1x28x28"
+            else f"{name} is {shown(numbers)}: write channels, height and width, such as 1x28x28"
         )
     shape = (1, *numbers) if len(numbers) == 3 else numbers
     dtype, device = _home(model)
     generator = torch.Generator().manual_seed(SEED)
-    return torch.rand(shape, generator=generator).to(device, dtype)
+    try:
+        return torch.rand(shape, generator=generator).to(device, dtype)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ArgumentError(
+            f"{name} is {shown(numbers)}: no tensor of that size can be made ({reason}); use a "
+            f"smaller one"
+        ) from None
 
 
 def _home(model: torch.nn.Module) -> tuple[torch.dtype, torch.device]:
@@ -83,3 +88,18 @@ def shown(shape: Sequence[int]) -> str:
     '1x3x224x224'
     """
     return "x".join(map(str, shape)) or "1"
+
+
+def parsed(text: str) -> tuple[int, ...]:
+    """Return the sizes that a text such as 1x28x28 states.
+
+    Raises:
+        ArgumentError: It states none.
+    """
+    parts = text.lower().replace(",", "x").replace("\u00d7", "x").split("x")
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise ArgumentError(
+            f"--input is {text!r}: write whole sizes with x between them, such as 1x28x28 "
+            f"(channels, height, width) or 8x1x28x28 (a batch of 8)"
+        )
+    return tuple(int(part) for part in parts)

@@ -20,7 +20,7 @@ PATIENCE = 2.0  # seconds that are spent on finding an image size that fits
 def explained(
     model: torch.nn.Module, arguments: tuple[Tensor, ...], failed: Recording
 ) -> FaltungError:
-    """Return the error that tells why a run failed: layer, rule, way of the sizes, cause, remedy."""
+    """Return the error that tells why a run failed: layer, rule, sizes, cause and remedy."""
     path = failed.stack[-1] if failed.stack else ""
     layer = model.get_submodule(path)
     way = links(model, failed)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Summary:
-    """A model's layers for an input; `str` shows them as a plain table.
+class Report:
+    """What is known of a model, layer by layer; `str` shows it as a plain, aligned table.
 
     Attributes:
         model: Class of the model.
@@ -30,21 +30,39 @@ class Summary:
     totals: Totals
     notes: tuple[str, ...]
 
+    def columns(self) -> text.Columns:
+        """Return the columns of the table, as text."""
+        return text.layer_columns(self.rows)
+
+    @property
+    def title(self) -> str:
+        """The model and its inputs."""
+        return f"{self.model} for {text.inputs(self.inputs)}"
+
+    @property
+    def foot(self) -> tuple[str, ...]:
+        """The lines below the table: totals, then notes."""
+        return (f"{self.title}: {text.totals(self.totals)}", *self.notes)
+
     def __str__(self) -> str:
         """Return the table in plain, aligned text."""
-        return text.plain(text.layer_columns(self.rows), self.foot)
+        return text.plain(self.columns(), self.foot)
 
-    def table(self) -> "Table":
+    def table(self, width: int | None = None) -> "Table":
         """Return the table for `rich.console.Console.print`.
+
+        Args:
+            width: Characters it may be wide: less important columns are left out until it fits, and
+                its caption names them. None keeps all.
 
         Raises:
             MissingExtraError: rich is not installed.
         """
-        return text.rich_table(_title(self), text.layer_columns(self.rows))
+        return text.rich_table(self.title, self.columns(), width)
 
     def markdown(self) -> str:
         """Return the table in Markdown, with totals and notes below it."""
-        return text.markdown(text.layer_columns(self.rows), self.foot)
+        return text.markdown(self.columns(), self.foot)
 
     def csv(self) -> str:
         """Return all fields of all rows as CSV with a head line."""
@@ -52,48 +70,17 @@ class Summary:
 
     def json(self) -> str:
         """Return everything as JSON; an absent number is null."""
-        whole = {
-            "model": self.model,
-            "inputs": self.inputs,
-            "rows": [as_plain(row) for row in self.rows],
-            "totals": dataclasses.asdict(self.totals),
-            "notes": self.notes,
-        }
+        whole = {**dataclasses.asdict(self), "rows": [as_plain(row) for row in self.rows]}
         return json.dumps(whole, ensure_ascii=False, indent=1)
 
-    @property
-    def foot(self) -> tuple[str, ...]:
-        """The lines below the table: totals, then notes."""
-        return (f"{_title(self)}: {text.totals(self.totals)}", *self.notes)
+
+class Summary(Report):
+    """A model's layers for an input, with windows, receptive fields, parameters and costs."""
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What a model costs for an input, in all and layer by layer.
+class Cost(Report):
+    """What a model costs for an input, in all and layer by layer."""
 
-    Attributes:
-        model: Class of the model.
-        inputs: Shapes of the inputs.
-        totals: Sums over the model.
-        rows: The layers, in the order they run.
-        notes: What a reader should know, in sentences.
-    """
-
-    model: str
-    inputs: tuple[Shape, ...]
-    totals: Totals
-    rows: tuple[Row, ...]
-    notes: tuple[str, ...]
-
-    def __str__(self) -> str:
-        """Return the costs in plain, aligned text."""
-        return text.plain(text.cost_columns(self.rows), self.foot)
-
-    @property
-    def foot(self) -> tuple[str, ...]:
-        """The lines below the table: totals, then notes."""
-        return (f"{_title(self)}: {text.totals(self.totals)}", *self.notes)
-
-
-def _title(report: Summary | Cost) -> str:
-    return f"{report.model} for {text.inputs(report.inputs)}"
+    def columns(self) -> text.Columns:
+        """Return the columns about parameters, operations, bytes and times."""
+        return text.cost_columns(self.rows)

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 Columns = dict[str, list[str]]
 
 LEFT = ("layer", "kind")
+LEFT_OUT = (
+    "FLOPs/byte", "fully connected", "locally connected", "start", "bytes", "sees", "groups",
+    "jump", "dilation", "FLOPs", "pad", "parameters", "stride",
+)  # fmt: skip
 UNITS = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 
 
@@ -172,22 +176,46 @@ def markdown(columns: Columns, foot: Sequence[str] = ()) -> str:
 
 
 def csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return rows as CSV; what is no plain value is written as JSON."""
+    """Return rows as CSV: sizes as 1x3x224x224, a field as three columns."""
+    flat = [_flat(row) for row in rows]
+    names = list(dict.fromkeys(name for row in flat for name in row))
+    nested = {name.partition(".")[0] for name in names if "." in name}
     file = io.StringIO()
-    names = list(rows[0]) if rows else []
-    writer = csvs.DictWriter(file, names, lineterminator="\n")
+    writer = csvs.DictWriter(
+        file, [n for n in names if n not in nested], extrasaction="ignore", lineterminator="\n"
+    )
     writer.writeheader()
-    for row in rows:
-        writer.writerow({name: _cell(value) for name, value in row.items()})
+    writer.writerows(flat)
     return file.getvalue()
 
 
-def _cell(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, (dict, list, tuple)) else value
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            found.update({f"{name}.{part}": number for part, number in value.items()})
+        elif isinstance(value, (tuple, list)):
+            plain = all(isinstance(part, int) for part in value)
+            found[name] = shown(value) if plain else json.dumps(value)
+        else:
+            found[name] = value
+    return found
 
 
-def rich_table(title: str, columns: Columns) -> "Table":
-    """Return a table for a terminal.
+def narrowed(columns: Columns, width: int | None) -> tuple[Columns, list[str]]:
+    """Return the columns that fit into a width, and the names of those left out for it."""
+    kept, gone = dict(columns), []
+    for name in LEFT_OUT:
+        needed = sum(max(len(n), *map(len, cells), 0) + 3 for n, cells in kept.items()) + 1
+        if width is None or needed <= width:
+            break
+        if kept.pop(name, None) is not None:
+            gone.append(name)
+    return kept, gone
+
+
+def rich_table(title: str, columns: Columns, width: int | None = None) -> "Table":
+    """Return a table for a terminal of so many characters.
 
     Raises:
         MissingExtraError: rich is not installed.
@@ -200,10 +228,12 @@ def rich_table(title: str, columns: Columns) -> "Table":
             "a table for a terminal needs rich, which is not installed: pip install "
             '"faltung[reader]"; str() gives the same in plain text'
         ) from None
-    table = Table(title=Text(title), pad_edge=False)
-    for name in columns:
+    kept, gone = narrowed(columns, width)
+    caption = f"left out, for a wider terminal, --csv or --json: {', '.join(gone)}" if gone else ""
+    table = Table(title=Text(title), caption=Text(caption) if gone else None)
+    for name in kept:
         left = name in LEFT
         table.add_column(name, justify="left" if left else "right", overflow="fold")
-    for cells in zip(*columns.values(), strict=True):
+    for cells in zip(*kept.values(), strict=True):
         table.add_row(*(Text(cell) for cell in cells))
     return table
