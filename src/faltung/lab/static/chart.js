@@ -1,0 +1,59 @@
+// Curves over axes, linear or logarithmic, as a drawing that stays sharp.
+import { svg } from "./dom.js";
+
+const BOX = { width: 520, height: 300, left: 56, right: 14, top: 14, bottom: 40 };
+
+// Returns {element, x, y}: an empty chart and the places of numbers on it.
+//   across, up   {low, high, log, ticks, name}
+export function chart(across, up, label) {
+  const x = scale(across, BOX.left, BOX.width - BOX.right);
+  const y = scale(up, BOX.height - BOX.bottom, BOX.top);
+  const element = svg("svg", { class: "chart", viewBox: `0 0 ${BOX.width} ${BOX.height}`, role: "img", "aria-label": label });
+  for (const tick of up.ticks) {
+    element.append(svg("line", { class: "tickline", x1: BOX.left, x2: BOX.width - BOX.right, y1: y(tick), y2: y(tick) }),
+      svg("text", { x: BOX.left - 6, y: y(tick) + 4, "text-anchor": "end" }, written(tick)));
+  }
+  for (const tick of across.ticks) {
+    element.append(svg("text", { x: x(tick), y: BOX.height - BOX.bottom + 16, "text-anchor": "middle" }, written(tick)));
+  }
+  element.append(
+    svg("path", { class: "axis", d: `M${BOX.left} ${BOX.top}V${BOX.height - BOX.bottom}H${BOX.width - BOX.right}` }),
+    svg("text", { x: BOX.width - BOX.right, y: BOX.height - 6, "text-anchor": "end" }, across.name),
+    svg("text", { x: 4, y: 11 }, up.name));
+  return { element, x, y };
+}
+
+function scale({ low, high, log }, from, to) {
+  const place = log ? Math.log10 : (value) => value;
+  const [a, b] = [place(low), place(high)];
+  return (value) => from + (to - from) * ((place(Math.max(value, log ? 1e-300 : -Infinity)) - a) / (b - a || 1));
+}
+
+function written(value) {
+  const size = Math.abs(value);
+  return size !== 0 && (size >= 1e5 || size < 1e-3) ? value.toExponential(0).replace("e", "·10^").replace("+", "") : String(Number(value.toPrecision(3)));
+}
+
+export function line(points, { x, y }, name = "line") {
+  const path = points.map(([a, b], i) => `${i ? "L" : "M"}${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("");
+  return svg("path", { class: name, d: path || "M0 0" });
+}
+
+// Powers of ten that a range touches, so that it lies between the first and the last.
+export function decades(low, high) {
+  const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
+  const every = Math.max(1, Math.ceil((last - first) / 8));
+  const ticks = [];
+  for (let power = first; power <= last; power += every) ticks.push(10 ** power);
+  return ticks;
+}
+
+// About six round numbers from low to high.
+export function rounds(low, high) {
+  const raw = (high - low || 1) / 6;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= raw);
+  const ticks = [];
+  for (let tick = Math.ceil(low / step) * step; tick <= high + step / 1e6; tick += step) ticks.push(Number(tick.toFixed(10)));
+  return ticks;
+}
