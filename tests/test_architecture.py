@@ -17,7 +17,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 
 LAYERS = [
     ["errors"],
-    ["geometry", "settings"],
+    ["geometry", "matrices", "settings"],
     ["compiler", "compiler.algorithms"],
     [
         "compiler.algorithms.depthwise_axes",
@@ -137,6 +137,11 @@ LAYERS = [
     ["recognition.state"],
     ["recognition.train"],
     ["recognition.report"],
+    ["pictures.style", "pictures.arithmetic", "pictures.saving", "pictures.planes"],
+    ["pictures.animation", "pictures.canvas"],
+    ["pictures.parts"],
+    ["pictures.sliding"],
+    ["pictures"],
     ["lab"],
     ["lab.fields", "lab.guard", "lab.roofline"],
     ["lab.compare", "lab.drawing", "lab.learn", "lab.photo", "lab.window"],
@@ -224,6 +229,7 @@ def test_public_names() -> None:
         "geometry",
         "is_enabled",
         "nn",
+        "pictures",
         "receptive_field",
         "summary",
         "why",

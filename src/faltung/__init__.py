@@ -7,7 +7,7 @@ from faltung import errors
 from faltung.errors import FaltungError
 
 if TYPE_CHECKING:
-    from faltung import analysis, functional, geometry, nn
+    from faltung import analysis, functional, geometry, nn, pictures
     from faltung.analysis import cost, receptive_field, summary
     from faltung.explain import why
     from faltung.switch import disable, enable, enabled, is_enabled
@@ -27,6 +27,7 @@ __all__ = [
     "geometry",
     "is_enabled",
     "nn",
+    "pictures",
     "receptive_field",
     "summary",
     "why",

@@ -1,0 +1,90 @@
+"""Parts that several pictures have: a plane with its padding, its window, a labelled grid."""
+
+from collections.abc import Callable, Collection, Mapping
+
+from torch import Tensor
+
+from faltung.pictures import style
+from faltung.pictures.arithmetic import shown
+from faltung.pictures.canvas import Canvas, Look
+from faltung.pictures.planes import Sliding
+
+Cell = tuple[int, int]
+
+LABEL = 0.25  # cells between a grid and its label
+
+
+def label(canvas: Canvas, x: float, y: float, columns: float, text: str) -> None:
+    """Write what a grid of that width is called, above its upper edge y."""
+    canvas.text(x + columns / 2, y - LABEL, text, style.SMALL, style.FAINT, down="bottom")
+
+
+def numbers_grid(
+    canvas: Canvas,
+    at: tuple[float, float],
+    plane: Tensor,
+    look: Callable[[int, int], Look],
+    name: str,
+) -> None:
+    """Draw a plane (rows, columns) of numbers."""
+    texts = [[shown(value) for value in row] for row in plane.tolist()]
+    looks = [[look(i, j) for j in range(plane.shape[1])] for i in range(plane.shape[0])]
+    canvas.grid(*at, texts, looks, name=name)
+
+
+def framed_plane(
+    canvas: Canvas,
+    at: tuple[float, float],
+    plane: Tensor,
+    sliding: Sliding,
+    taps: Mapping[Cell, str] | Collection[Cell],
+    *,
+    filling: float = 0.0,
+    chosen: Cell | None = None,
+    name: str = "input",
+) -> None:
+    """Draw a plane of numbers with its padding dashed and the cells of one window shaded.
+
+    Args:
+        canvas: Where to.
+        at: Left and top edge, of the padding.
+        plane: The numbers (rows, columns).
+        sliding: The windows.
+        taps: The cells the window reads, with the small text in their corner where it is a mapping.
+        filling: What the padding holds.
+        chosen: A cell whose number stands out.
+        name: Name of the cells in SVG.
+    """
+    down, right = sliding.frame
+    texts, looks = [], []
+    for i in down:
+        inside = [sliding.inside(i, j) for j in right]
+        texts.append(
+            [
+                shown(float(plane[i, j]) if on else filling)
+                for j, on in zip(right, inside, strict=True)
+            ]
+        )
+        looks.append(
+            [
+                Look(
+                    face=style.BLUE_TINT if (i, j) in taps else style.PAPER,
+                    ink=style.INK if on else style.FAINT,
+                    bold=(i, j) == chosen,
+                    dashed=not on,
+                    corner=taps.get((i, j), "") if isinstance(taps, Mapping) else "",
+                )
+                for j, on in zip(right, inside, strict=True)
+            ]
+        )
+    canvas.grid(*at, texts, looks, name=name)
+
+
+def window_box(
+    sliding: Sliding, row: int, column: int, at: tuple[float, float]
+) -> tuple[float, float, float, float]:
+    """Return left, top, right and bottom of one window over a plane drawn at `at`."""
+    down, right = sliding.frame
+    top = at[1] + sliding.rows.start(row) - down.start
+    left = at[0] + sliding.columns.start(column) - right.start
+    return left, top, left + sliding.columns.extent, top + sliding.rows.extent
