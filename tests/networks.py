@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as tf
 from torch import Tensor, nn
 
+from faltung.nn import MaxPool2d
+
 
 class LeNet(nn.Sequential):
     """LeNet-5 (LeCun et al., 1998), with means as pools."""
@@ -34,6 +36,7 @@ class AlexNet(nn.Module):
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the last maps, or logits."""
         return self.features(x)  # type: ignore[no-any-return]
 
 
@@ -59,6 +62,7 @@ class VGG16(nn.Module):
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the last maps, or logits."""
         return self.classifier(self.pool(self.features(x)).flatten(1))  # type: ignore[no-any-return]
 
 
@@ -80,6 +84,7 @@ class Bottleneck(nn.Module):
             self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(4 * width))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the last maps, or logits."""
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
@@ -88,19 +93,25 @@ class Bottleneck(nn.Module):
 
 
 class ResNet50(nn.Module):
-    """ResNet-50 (He et al., 2015), strides as in torchvision ("v1.5")."""
+    """ResNet-50 (He et al., 2015).
 
-    def __init__(self, width: int = 64, classes: int = 1000) -> None:
+    Its strides are in the 3x3 of the first block of a stage, as in torchvision ("v1.5"), or with
+    `slim` in that of the last block, and its pool pads by the rule SAME, as in TensorFlow's Slim,
+    whose networks Araujo et al. (2019) measured.
+    """
+
+    def __init__(self, width: int = 64, classes: int = 1000, *, slim: bool = False) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        self.maxpool = MaxPool2d(3, 2, "same" if slim else 1)
         channels = width
         for number, count in enumerate((3, 4, 6, 3)):
             blocks = []
             for place in range(count):
-                stride = 2 if number and not place else 1
+                strided = number < 3 and place == count - 1 if slim else number and not place
+                stride = 2 if strided else 1
                 blocks.append(Bottleneck(channels, width * 2**number, stride))
                 channels = 4 * width * 2**number
             self.add_module(f"layer{number + 1}", nn.Sequential(*blocks))
@@ -108,6 +119,7 @@ class ResNet50(nn.Module):
         self.fc = nn.Linear(channels, classes)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the last maps, or logits."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         for number in range(1, 5):
             x = self.get_submodule(f"layer{number}")(x)
@@ -117,7 +129,9 @@ class ResNet50(nn.Module):
 class Unit(nn.Sequential):
     """Convolution, batch normalisation, ReLU."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int | tuple[int, int], **rest: object) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int | tuple[int, int], **rest: object
+    ) -> None:
         conv = nn.Conv2d(inputs, outputs, kernel, bias=False, **rest)  # type: ignore[arg-type]
         super().__init__(conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
@@ -130,6 +144,7 @@ class Branches(nn.Module):
         self.branches = nn.ModuleList(branches)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the last maps, or logits."""
         return torch.cat([branch(x) for branch in self.branches], 1)
 
 
@@ -141,6 +156,7 @@ class Fork(nn.Module):
         self.trunk, self.ends = trunk, Branches(*ends)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the last maps, or logits."""
         return self.ends(self.trunk(x))  # type: ignore[no-any-return]
 
 
@@ -228,7 +244,9 @@ class UNet(nn.Module):
 
     @staticmethod
     def _double(inputs: int, outputs: int) -> nn.Sequential:
-        return nn.Sequential(Unit(inputs, outputs, 3, padding=1), Unit(outputs, outputs, 3, padding=1))
+        return nn.Sequential(
+            Unit(inputs, outputs, 3, padding=1), Unit(outputs, outputs, 3, padding=1)
+        )
 
     @staticmethod
     def _enlarge(channels: int, bilinear: bool) -> nn.Module:
@@ -237,6 +255,7 @@ class UNet(nn.Module):
         return nn.ConvTranspose2d(channels, channels, 2, 2)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the last maps, or logits."""
         maps = [self.first(x)]
         for block in self.down:
             maps.append(block(tf.max_pool2d(maps[-1], 2)))
@@ -265,6 +284,7 @@ class DeepLab(nn.Module):
         self.head = nn.Conv2d(2 * w, 2, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the last maps, or logits."""
         y = self.body(x)
         whole = tf.interpolate(self.all(y), y.shape[2:], mode="bilinear", align_corners=False)
         z = self.head(torch.cat([self.low(self.pyramid(y)), whole], 1))
@@ -283,10 +303,11 @@ class DenseNet(nn.Module):
         self.two = nn.ModuleList(Unit((n + 1) * w, w, 3, padding=1) for n in range(3))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the last maps, or logits."""
         y = self.stem(x)
         for layer in self.one:
             y = torch.cat([y, layer(y)], 1)
         y = self.turn(y)
         for layer in self.two:
             y = torch.cat([y, layer(y)], 1)
-        return y
+        return y  # type: ignore[no-any-return]

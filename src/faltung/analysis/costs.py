@@ -146,5 +146,5 @@ def _weighted(call: Call) -> bool:
 
 def counted(call: Call) -> bool:
     """Say whether there is a rule for what a call costs; views and moves cost nothing."""
-    free = call.views or call.name in {"clone", "cat", "stack", "dropout", "_to_copy", "to"}
+    free = call.views or call.name in {"clone", "copy", "cat", "stack", "dropout", "_to_copy", "to"}
     return free or is_reading(call) or bool(price(call).flops)

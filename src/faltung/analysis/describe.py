@@ -1,6 +1,6 @@
 """What a model is, layer by layer, for an input."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -8,14 +8,21 @@ from torch.fx import Node
 
 from faltung.analysis.calls import Call, shape_of
 from faltung.analysis.capture import EXPORTED
-from faltung.analysis.costs import counted, fully_connected, locally_connected, price
+from faltung.analysis.costs import (
+    BATCH_NORMS,
+    WITH_STATISTICS,
+    counted,
+    fully_connected,
+    locally_connected,
+    price,
+)
 from faltung.analysis.fields import images
 from faltung.analysis.inputs import Input
 from faltung.analysis.layers import Analysed, analyse
 from faltung.analysis.operands import one
 from faltung.analysis.report import Cost, Summary
 from faltung.analysis.rows import Field, Row, summed
-from faltung.analysis.rules import NORMALISATIONS, known
+from faltung.analysis.rules import known
 from faltung.analysis.sight import Sight
 from faltung.analysis.timing import Times, times
 
@@ -162,11 +169,7 @@ def _notes(analysed: Analysed, unused: int) -> Iterator[str]:
     if analysed.captured.how != EXPORTED:
         yield analysed.captured.how
     shown = [layer.call for layer in analysed.layers]
-    if analysed.captured.model.training and any(call.name in NORMALISATIONS for call in shown):
-        yield (
-            "the model is in training mode, where normalisation mixes the images of a batch; "
-            "receptive fields take its statistics as given numbers"
-        )
+    yield from _statistics(analysed, shown)
     calls = [Call(node) for node in analysed.captured.calls if node in analysed.reached]
     strange = dict.fromkeys(call.name for call in calls if not known(call))
     if strange:
@@ -176,3 +179,30 @@ def _notes(analysed: Analysed, unused: int) -> Iterator[str]:
         yield f"not counted in MACs and FLOPs: {', '.join(uncounted)}"
     if unused:
         yield f"{unused:,} parameters are used by no layer for this input"
+
+
+def _statistics(analysed: Analysed, shown: Sequence[Call]) -> Iterator[str]:
+    """Say what is assumed of normalisations that compute their statistics themselves."""
+    batch = [c for c in shown if c.name in BATCH_NORMS and (c.get("training", "use_input_stats"))]
+    if batch:
+        yield (
+            "batch normalisation is in training mode: through its statistics every cell depends on "
+            "all images of the batch; receptive fields take them as given numbers (use eval())"
+        )
+    image = dict.fromkeys(
+        c.name for c in shown if c.name in WITH_STATISTICS and _mixes(analysed, c)
+    )
+    if image:
+        yield (
+            f"through the statistics of {', '.join(image)} every cell depends on the whole image; "
+            f"receptive fields take them as given numbers"
+        )
+
+
+def _mixes(analysed: Analysed, call: Call) -> bool:
+    """Say whether a normalisation runs over rows or columns, not only over channels."""
+    sight = one(analysed.sights.get(call.node))
+    sizes = call.get("normalized_shape")
+    if sight is None or sizes is None:
+        return sight is not None
+    return any(a.dim is not None and a.dim >= len(call.shape) - len(sizes) for a in sight.axes)

@@ -1,8 +1,9 @@
 """A model left as it was found, whatever is done with it meanwhile; and torch kept quiet."""
 
+import io
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 
 import torch
 from torch import Tensor
@@ -16,8 +17,7 @@ def kept(model: torch.nn.Module) -> Iterator[None]:
     buffers = [dict(layer._buffers) for layer in layers]
     copies = {id(b): b.detach().clone() for own in buffers for b in own.values() if b is not None}
     gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
-    devices = {p.device.index or 0 for p in model.parameters() if p.is_cuda}
-    with torch.random.fork_rng(devices=sorted(devices)):
+    with same_random(model):
         try:
             yield
         finally:
@@ -32,8 +32,16 @@ def kept(model: torch.nn.Module) -> Iterator[None]:
 
 
 @contextmanager
+def same_random(model: torch.nn.Module) -> Iterator[None]:
+    """Put back the random state of the CPU, and of the devices a model is on, on leaving."""
+    devices = {p.device.index or 0 for p in model.parameters() if p.is_cuda}
+    with torch.random.fork_rng(devices=sorted(devices)):
+        yield
+
+
+@contextmanager
 def quiet() -> Iterator[None]:
-    """Keep torch's loggers from writing about attempts that fail and are explained elsewhere."""
+    """Keep torch from writing about attempts that fail and are explained elsewhere."""
 
     def nothing(_: logging.LogRecord) -> bool:
         return False
@@ -43,7 +51,8 @@ def quiet() -> Iterator[None]:
     for handler in handlers:
         handler.addFilter(nothing)
     try:
-        yield
+        with redirect_stderr(io.StringIO()):  # export also prints graphs
+            yield
     finally:
         for handler in handlers:
             handler.removeFilter(nothing)

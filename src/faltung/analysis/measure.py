@@ -13,7 +13,7 @@ from torch.fx import Node
 from faltung.analysis.calls import shape_of
 from faltung.analysis.fields import images
 from faltung.analysis.inputs import Input
-from faltung.analysis.keeping import kept
+from faltung.analysis.keeping import same_random
 from faltung.analysis.layers import Analysed, Layer, analyse
 from faltung.analysis.operands import one
 from faltung.analysis.replay import floating, replay
@@ -71,7 +71,7 @@ def verify(model: torch.nn.Module, input: Input) -> Iterator[Checked]:
         if sight is None:
             continue
         cells = _chosen(sight)
-        computed = tuple((sight.rows.cells[r], sight.columns.cells[c]) for r, c in cells)
+        computed = tuple(sight.cell(row, column) for row, column in cells)
         value = _tensor(values[layer.call.node])
         measured = None
         if value is not None:
@@ -156,7 +156,10 @@ def _run(
 ) -> tuple[tuple[Tensor, ...], Tensor]:
     """Run the model up to a layer; return the images and the layer's result."""
     captured = analysed.captured
-    values: dict[Node, Any] = {node: t.detach() for node, t in captured.tensors.items()}
+    values: dict[Node, Any] = {
+        node: t.detach() if node in captured.parameters else t.detach().clone()
+        for node, t in captured.tensors.items()
+    }
     pixels = []
     for node, tensor in zip(captured.inputs, captured.arguments, strict=True):
         values[node] = tensor.detach()
@@ -165,7 +168,7 @@ def _run(
             pixels.append(drawn.detach().to(tensor).requires_grad_())
             values[node] = pixels[-1] * 1  # what a model writes into must be no leaf
     stop = captured.calls.index(layer.call.node) + 1
-    with kept(captured.model), torch.enable_grad():
+    with same_random(captured.model), torch.enable_grad():
         found = _tensor(replay(captured.calls[:stop], values)[layer.call.node])
     if found is None:
         raise ArgumentError(f"layer_path is {layer.path!r}, whose result has no gradient")
@@ -215,7 +218,9 @@ def _measured(
     value: Tensor, sight: Sight, cell: Cell, pixels: Sequence[Tensor]
 ) -> tuple[range, range]:
     seed = torch.zeros_like(value)
-    seed[_index(value, sight, cell)] = 1
+    spot = seed[_index(value, sight, cell)]
+    generator = torch.Generator().manual_seed(SEED)  # unequal numbers: a softmax sums to one
+    spot.copy_(torch.rand(spot.shape, generator=generator, dtype=torch.float64) + 0.5)
     touched = sum(g.abs().flatten(0, -3).sum(0) for g in _gradients(value, pixels, seed))
     seen = torch.as_tensor(touched) > 0
     return _extent(seen.any(1)), _extent(seen.any(0))

@@ -57,7 +57,7 @@ def _plane(call: Call, place: int, length: int) -> Reads:
 def _resized(call: Call, place: int, x: Tensor) -> Tensor:
     """Return rows of numbers as the call would resize its rows or columns."""
     changed: dict[str, Any] = {}
-    for name, alone in (("output_size", 1), ("scale_factors", 1.0)):
+    for name, alone in (("output_size", 2), ("scale_factors", 1.0)):
         if call.get(name) is not None:
             changed[name] = list(call.get(name))
             changed[name][1 - place] = alone
@@ -65,8 +65,9 @@ def _resized(call: Call, place: int, x: Tensor) -> Tensor:
     if call.get(other) is not None:
         changed[other] = None
     with torch.no_grad():
-        y: Tensor = call.again(x[:, None, None, :] if place else x[:, None, :, None], **changed)
-    return y.flatten(1)
+        planes = x[:, None, :, None].repeat(1, 1, 1, 2)
+        y: Tensor = call.again(planes.mT.contiguous() if place else planes, **changed)
+    return y[:, 0, 0, :] if place else y[:, 0, :, 0]
 
 
 def _adaptive(call: Call, place: int, length: int) -> Reads:

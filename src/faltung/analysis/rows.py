@@ -122,10 +122,13 @@ class Field:
     def clipped(self, row: int, column: int) -> tuple[range, range]:
         """Return the rows and the columns of the image that one cell of the map depends on.
 
+        Both are empty for a cell that depends on no pixel.
+
         Raises:
             IndexError: The map has no such cell.
         """
-        return self.row_cells[row], self.column_cells[column]
+        rows, columns = self.row_cells[row], self.column_cells[column]
+        return (rows, columns) if rows and columns else (range(0), range(0))
 
 
 def as_plain(row: Row) -> Mapping[str, Any]:

@@ -131,8 +131,8 @@ _GROUPS: tuple[tuple[Callable[[Call, Sights], Seen], str], ...] = (
     (
         first,
         "contiguous clone detach alias to _to_copy type_as float double lift_fresh lift_fresh_copy "
-        "identity _assert_tensor_metadata dropout feature_dropout alpha_dropout native_dropout "
-        "feature_alpha_dropout prelu _prelu_kernel rrelu hardtanh celu selu relu6 "
+        "identity real imag _assert_tensor_metadata dropout feature_dropout native_dropout "
+        "alpha_dropout feature_alpha_dropout prelu _prelu_kernel rrelu hardtanh celu selu relu6 "
         + " ".join(NORMALISATIONS),
     ),
     (

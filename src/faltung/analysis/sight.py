@@ -105,6 +105,11 @@ class Sight:
         """Both, the height first."""
         return self.rows, self.columns
 
+    def cell(self, row: int, column: int) -> tuple[range, range]:
+        """Return the rows and columns of the image that one cell depends on; none or both."""
+        rows, columns = self.rows.cells[row], self.columns.cells[column]
+        return (rows, columns) if rows and columns else (range(0), range(0))
+
     def joined(self, other: "Sight") -> "Sight":
         """Return what elements see that are computed from both."""
         return Sight(self.rows.joined(other.rows), self.columns.joined(other.columns))

@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from faltung.analysis.calls import Call
 from faltung.analysis.capture import Captured
+from faltung.analysis.keeping import same_random
 from faltung.analysis.replay import floating, in_double, operate, replay
 from faltung.analysis.rules import NORMALISATIONS
 
@@ -28,7 +29,10 @@ EXTREME = ("max_pool2d", "min_pool2d", "adaptive_max_pool2d")
 def surrogate(
     captured: Captured, images: tuple[Node, ...]
 ) -> tuple[tuple[Tensor, ...], dict[Node, Any]]:
-    """Return the images, and the value of every node, connected with them by autograd."""
+    """Return the images, and the value of every node, connected with them by autograd.
+
+    Values are as their operator returned them, whatever was written into them afterwards.
+    """
     generator = torch.Generator().manual_seed(SEED)
     given: dict[Node, Any] = {}
     for node, tensor in captured.tensors.items():
@@ -41,7 +45,20 @@ def surrogate(
             pixels.append(torch.rand(tensor.shape, generator=generator, dtype=torch.float64) + 0.5)
             pixels[-1].requires_grad_()
             given[node] = pixels[-1] * 1  # what a model writes into must be no leaf
-    return tuple(pixels), replay(captured.calls, given, _run)
+    returned: dict[Node, Any] = {}
+
+    def run(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        result = _run(node, args, kwargs)
+        returned[node] = tree_map(_kept, result)
+        return result
+
+    with same_random(captured.model), torch.enable_grad():
+        replay(captured.calls, given, run)
+    return tuple(pixels), returned
+
+
+def _kept(value: Any) -> Any:
+    return value.clone() if floating(value) else value
 
 
 def _weight(tensor: Tensor, generator: torch.Generator) -> Tensor:

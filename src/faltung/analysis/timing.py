@@ -20,6 +20,7 @@ from torch.fx import Node
 from torch.utils._pytree import tree_leaves, tree_map
 
 from faltung.analysis.calls import Call
+from faltung.analysis.keeping import same_random
 from faltung.analysis.layers import Analysed
 from faltung.analysis.replay import floating, operate, replay
 
@@ -74,7 +75,7 @@ def times(analysed: Analysed) -> dict[Node, Times]:
                     part.requires_grad_()
         return result
 
-    with torch.random.fork_rng(devices=[]):
+    with same_random(captured.model):
         replay(captured.calls, given, run, forget=True)
     return measured
 
