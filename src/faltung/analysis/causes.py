@@ -66,7 +66,7 @@ def _linear(layer: nn.Linear, given: tuple[int, ...], way: tuple[Link, ...]) -> 
     why = f"{gets} is {shown(maps[1:])}, the channels, height and width of the last maps"
     channels = maps[1]
     if takes == channels:
-        return Cause(rule, why, "put torch.nn.AdaptiveAvgPool2d(1) before the flattening")
+        return Cause(rule, why, "put torch.nn.AdaptiveAvgPool2d(1) before the flattening", False)
     root = round((takes / channels) ** 0.5)
     if channels * root * root == takes:
         why += f"; {takes} would be {channels}x{root}x{root}"

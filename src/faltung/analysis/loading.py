@@ -90,8 +90,15 @@ def _executed(file: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ModelError(f"{file} cannot be read as Python")
     module = importlib.util.module_from_spec(spec)
+    before = sys.modules.get(name)
     sys.modules[name] = module  # dataclasses and others look their module up
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        if before is not None:
+            sys.modules[name] = before
+        raise
     return module
 
 

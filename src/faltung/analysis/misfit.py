@@ -78,11 +78,11 @@ def _larger(height: int, width: int) -> Iterator[tuple[int, int]]:
 
 
 def _near(height: int, width: int) -> Iterator[tuple[int, int]]:
-    """Return sizes that halve evenly, then common ones, then all up to 32 more."""
+    """Return sizes that halve evenly, then squares, the nearest first."""
     for step in (2, 4, 8, 16, 32):
         yield -(-height // step) * step, -(-width // step) * step
     if height == width:
-        every = sorted({*COMMON, *range(height, height + 33)}, key=lambda n: abs(n - height))
+        every = sorted({*COMMON, *range(1, height + 33)}, key=lambda n: abs(n - height))
         yield from ((n, n) for n in every)
 
 

@@ -46,9 +46,12 @@ def floating(value: Any) -> bool:
 
 
 def in_double(value: Any) -> Any:
-    """Return a floating-point tensor or type as float64, everything else as it is."""
+    """Return a copy of a tensor, floating-point numbers and types as float64."""
     if isinstance(value, torch.dtype):
         return torch.float64 if value.is_floating_point else value
     if isinstance(value, (tuple, list)):
         return type(value)(in_double(part) for part in value)
-    return value.detach().to("cpu", torch.float64, copy=True) if floating(value) else value
+    if isinstance(value, Tensor):
+        dtype = torch.float64 if floating(value) else value.dtype
+        return value.detach().to("cpu", dtype, copy=True)
+    return value
