@@ -57,16 +57,26 @@ def equals(result: float, *parts: float) -> str:
     return f"{sign} {shown(result)}"
 
 
-def joined(groups: Sequence[str], sign: str, ending: str, longest: int = LONGEST) -> list[str]:
+def joined(
+    groups: Sequence[str],
+    sign: str,
+    ending: str,
+    *,
+    before: str = "",
+    after: str = "",
+    longest: int = LONGEST,
+) -> list[str]:
     """Join groups of terms by a sign, on one line where they fit, else a line for each group.
 
     >>> joined(["0×0 + 1×1", "3×2 + 4×3"], " + ", "= 19")
     ['0×0 + 1×1 + 3×2 + 4×3 = 19']
-    >>> joined(["0×0 + 1×1", "3×2 + 4×3"], " + ", "= 19", longest=12)
-    ['0×0 + 1×1', '+ 3×2 + 4×3', '= 19']
+    >>> joined(["0, 1", "3, 4"], ", ", "= 4", before="max(", after=")", longest=12)
+    ['max(0, 1,', '3, 4) = 4']
     """
-    whole = f"{sign.join(groups)} {ending}"
+    whole = f"{before}{sign.join(groups)}{after} {ending}"
     if len(whole) <= longest:
         return [whole]
-    first, *others = groups
-    return [first, *(f"{sign.strip()} {group}".strip() for group in others), ending]
+    *others, last = groups
+    lines = [f"{group}{sign.rstrip()}" for group in others] + [f"{last}{after} {ending}"]
+    lines[0] = before + lines[0]
+    return lines

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from matplotlib.axes import Axes
+from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Patch, Rectangle
 
@@ -123,7 +124,8 @@ class Canvas:
             side: Side of a cell.
             name: Cells are called `name-row-column` in SVG, where a name is given.
         """
-        size = style.fitting([text for row in texts for text in row], 0.84 * side)
+        bold = any(look.bold for row in looks for look in row)
+        size = style.fitting([text for row in texts for text in row], 0.84 * side, bold=bold)
         corners = [look.corner for row in looks for look in row]
         corner_size = style.fitting(corners, 0.8 * side, style.TINY)
         for i, (row, row_looks) in enumerate(zip(texts, looks, strict=True)):
@@ -151,6 +153,40 @@ class Canvas:
         )
         self.patch(patch, (*at, at[0] + side, at[1] + side), name)
 
+    def colours(
+        self,
+        at: tuple[float, float],
+        side: float,
+        faces: Sequence[Sequence[str]],
+        edge: str = style.PAPER,
+        thick: float = 0.4,
+    ) -> None:
+        """Draw many cells without text, as one shape that stays sharp; rows of colours."""
+        places = [(i, j) for i, row in enumerate(faces) for j in range(len(row))]
+        patches = [Rectangle((at[0] + j * side, at[1] + i * side), side, side) for i, j in places]
+        self.axes.add_collection(
+            PatchCollection(
+                patches,
+                facecolors=[face for row in faces for face in row],
+                edgecolors=edge,
+                linewidths=thick,
+            ),
+            autolim=False,
+        )
+        self.reach(*at, at[0] + len(faces[0]) * side, at[1] + len(faces) * side)
+
+    def picture(
+        self, at: tuple[float, float], size: tuple[float, float], pixels: Any, **options: Any
+    ) -> None:
+        """Draw an array of pixels, `size` (width, height) cells large, with matplotlib's options.
+
+        In SVG and PDF every pixel stays a sharp square.
+        """
+        right, bottom = at[0] + size[0], at[1] + size[1]
+        extent = (at[0], right, bottom, at[1])
+        self.axes.imshow(pixels, extent=extent, **{"interpolation": "none", **options})
+        self.reach(*at, right, bottom)
+
     def frame(self, box: tuple[float, float, float, float], colour: str, dashed: bool) -> None:
         """Draw a thick frame (left, top, right, bottom)."""
         left, top, right, bottom = box
@@ -165,6 +201,13 @@ class Canvas:
             joinstyle="miter",
             zorder=5,
         )
+        self.patch(patch, box)
+
+    def box(self, box: tuple[float, float, float, float]) -> None:
+        """Draw a thin line around what lies in a box (left, top, right, bottom)."""
+        left, top, right, bottom = box
+        patch = Rectangle((left, top), right - left, bottom - top, fill=False)
+        patch.set(edgecolor=style.LINE, linewidth=0.6, zorder=4)
         self.patch(patch, box)
 
     def arrow(self, start: tuple[float, float], end: tuple[float, float], colour: str) -> None:

@@ -1,6 +1,6 @@
 """Parts that several pictures have: a plane with its padding, its window, a labelled grid."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from torch import Tensor
 
@@ -39,7 +39,7 @@ def framed_plane(
     sliding: Sliding,
     taps: Mapping[Cell, str] | Collection[Cell],
     *,
-    filling: float = 0.0,
+    filling: Callable[[int, int], str] = lambda i, j: "0",
     chosen: Cell | None = None,
     name: str = "input",
 ) -> None:
@@ -51,7 +51,7 @@ def framed_plane(
         plane: The numbers (rows, columns).
         sliding: The windows.
         taps: The cells the window reads, with the small text in their corner where it is a mapping.
-        filling: What the padding holds.
+        filling: What a cell of the padding holds.
         chosen: A cell whose number stands out.
         name: Name of the cells in SVG.
     """
@@ -61,7 +61,7 @@ def framed_plane(
         inside = [sliding.inside(i, j) for j in right]
         texts.append(
             [
-                shown(float(plane[i, j]) if on else filling)
+                shown(float(plane[i, j])) if on else filling(i, j)
                 for j, on in zip(right, inside, strict=True)
             ]
         )
@@ -78,6 +78,41 @@ def framed_plane(
             ]
         )
     canvas.grid(*at, texts, looks, name=name)
+
+
+def outputs_grid(
+    canvas: Canvas,
+    at: tuple[float, float],
+    output: Tensor,
+    place: Cell,
+    name: str = "output",
+    *,
+    whole: bool = True,
+) -> None:
+    """Draw an output (rows, columns) with one cell shaded; not `whole` ends with that cell."""
+    texts = [
+        [shown(value) if whole or (i, j) <= place else "" for j, value in enumerate(row)]
+        for i, row in enumerate(output.tolist())
+    ]
+    looks = [
+        [Look(style.GREEN_TINT, bold=True) if (i, j) == place else Look() for j in range(len(row))]
+        for i, row in enumerate(texts)
+    ]
+    canvas.grid(*at, texts, looks, name=name)
+    size = f" {size_of(output.shape)}" if name == "output" else ""
+    label(canvas, *at, output.shape[1], name.replace("-", " ") + size)
+
+
+def size_of(shape: Sequence[int]) -> str:
+    """Return a size as pictures show it: 3×3."""
+    return "×".join(map(str, shape))
+
+
+def caption(canvas: Canvas, arithmetic: Sequence[str], words: Sequence[str]) -> None:
+    """Write the arithmetic of a step and, smaller, the settings, centred below what is drawn."""
+    centre = (canvas.left + canvas.right) / 2
+    below = canvas.lines(centre, canvas.bottom + 0.6, arithmetic, style.LARGE, bold=True)
+    canvas.lines(centre, below + 0.15, [", ".join(words)], style.SMALL, style.FAINT)
 
 
 def window_box(

@@ -130,6 +130,8 @@ class Sliding:
             words.append(f"padding {_padding(sides)} (dashed)")
         if dilations != [1, 1]:
             words.append(f"dilation {_pair(dilations)}")
+        if self.rows.ceil:
+            words.append("ceil mode")
         return words
 
 

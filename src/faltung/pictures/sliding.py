@@ -15,9 +15,17 @@ from faltung.functional import conv2d
 from faltung.functional.arguments import Padding, Pair
 from faltung.pictures import style
 from faltung.pictures.animation import Animation, animated
-from faltung.pictures.arithmetic import equals, factor, joined, products, shown
+from faltung.pictures.arithmetic import equals, factor, joined, products
 from faltung.pictures.canvas import Canvas, Look
-from faltung.pictures.parts import framed_plane, label, numbers_grid, window_box
+from faltung.pictures.parts import (
+    caption,
+    framed_plane,
+    label,
+    numbers_grid,
+    outputs_grid,
+    size_of,
+    window_box,
+)
 from faltung.pictures.planes import MOST_CELLS, Sliding, numbers, readable, slide
 
 MOST_TAPS = 7  # rows and columns of a kernel whose arithmetic can be read
@@ -158,32 +166,29 @@ def _drawn(step: _Slide, row: int, column: int, *, whole: bool) -> Figure:
     middle = max(len(down), outputs[0], kernel_rows) / 2
     at = (0.0, middle - len(down) / 2)
     corners = {
-        place: f"×{shown(weight)}"
+        place: f"×{factor(weight)}"
         for ats, ws in zip(sliding.taps(row, column), step.turned.tolist(), strict=True)
         for place, weight in zip(ats, ws, strict=True)
     }
     framed_plane(canvas, at, step.image, sliding, corners)
     canvas.frame(window_box(sliding, row, column, at), style.BLUE, dashed=False)
-    label(canvas, *at, len(right), f"input {step.image.shape[0]}×{step.image.shape[1]}")
+    label(canvas, *at, len(right), f"input {size_of(step.image.shape)}")
     x = len(right) + GAP
     canvas.text(x - GAP / 2, middle, "∗" if step.flip else "⋆", style.SIGN)
     x = _kernels(canvas, step, x, middle) + GAP
     canvas.text(x - GAP / 2, middle, "=", style.SIGN)
-    _outputs(canvas, step, (x, middle - outputs[0] / 2), (row, column), whole=whole)
-    centre = (canvas.left + canvas.right) / 2
-    below = canvas.lines(
-        centre, canvas.bottom + 0.6, step.arithmetic(row, column), style.LARGE, bold=True
-    )
+    outputs_grid(canvas, (x, middle - outputs[0] / 2), step.output, (row, column), whole=whole)
     kind = "strict convolution" if step.flip else "cross-correlation"
     words = [kind, f"output row {row}, column {column}", *sliding.settings()]
-    canvas.lines(centre, below + 0.15, [", ".join(words)], style.SMALL, style.FAINT)
-    return canvas.finished(" ".join(step.arithmetic(row, column)))
+    arithmetic = step.arithmetic(row, column)
+    caption(canvas, arithmetic, words)
+    return canvas.finished(" ".join(arithmetic))
 
 
 def _kernels(canvas: Canvas, step: _Slide, x: float, middle: float) -> float:
     """Draw the kernel, and the turned one below where it is turned; return their right edge."""
     rows, columns = step.kernel.shape
-    name = f"kernel {rows}×{columns}"
+    name = f"kernel {size_of(step.kernel.shape)}"
     wide = max(float(columns), style.width(name, style.SMALL))
     left = x + (wide - columns) / 2
     shaded = Look(style.ORANGE_TINT)
@@ -197,18 +202,3 @@ def _kernels(canvas: Canvas, step: _Slide, x: float, middle: float) -> float:
     numbers_grid(canvas, (left, middle + 0.8), step.turned, lambda i, j: shaded, "turned")
     label(canvas, left, middle + 0.8, columns, "turned by 180°")
     return max(x + wide, canvas.right)
-
-
-def _outputs(
-    canvas: Canvas, step: _Slide, at: tuple[float, float], place: tuple[int, int], *, whole: bool
-) -> None:
-    rows, columns = step.sliding.outputs
-    texts, looks = [], []
-    for i in range(rows):
-        known = [whole or (i, j) <= place for j in range(columns)]
-        values = step.output[i].tolist()
-        texts.append([shown(v) if seen else "" for v, seen in zip(values, known, strict=True)])
-        here = [(i, j) == place for j in range(columns)]
-        looks.append([Look(style.GREEN_TINT, bold=True) if h else Look() for h in here])
-    canvas.grid(*at, texts, looks, name="output")
-    label(canvas, *at, columns, f"output {rows}×{columns}")

@@ -31,11 +31,24 @@ RED = "#b8400b"
 SIGN, LARGE, NORMAL, SMALL, TINY = 22.0, 13.0, 11.0, 9.0, 7.0
 """Sizes of text in points."""
 
-TAPS = ("#56b4e9", "#e69f00", "#44b797", "#f0e442", "#dd9bc0", "#e8855a", "#6a9fd8", "#b3b3b3")
+TAPS = (
+    "#56b4e9",
+    "#e69f00",
+    "#44b797",
+    "#f0e442",
+    "#dd9bc0",
+    "#e8855a",
+    "#6a9fd8",
+    "#b3b3b3",
+    "#cdb38b",
+)
 """Colours of the weights of a small kernel, each light enough for black numbers."""
 
 SIGNED = "RdBu_r"
 """Colour map of values with a sign, white at 0."""
+
+UNSIGNED = "cividis"
+"""Colour map of values without."""
 
 
 @lru_cache(maxsize=64)
@@ -51,7 +64,7 @@ def width(text: str, size: float, bold: bool = False) -> float:
     return float(extent) / POINTS
 
 
-def fitting(texts: list[str], room: float, size: float = LARGE) -> float:
+def fitting(texts: list[str], room: float, size: float = LARGE, *, bold: bool = False) -> float:
     """Return the size (points), at most `size`, at which every text fits into `room` cells."""
-    widest = max((width(text, size) for text in texts), default=0.0)
+    widest = max((width(text, size, bold) for text in texts), default=0.0)
     return size if widest <= room else size * room / widest
