@@ -156,6 +156,8 @@ def _sentence(fault: Any) -> str:
     if fault["type"] == "json_invalid":
         return f"the body is no JSON: {fault.get('ctx', {}).get('error', fault['msg'])}"
     place = ".".join(str(part) for part in fault["loc"] if part != "body") or "the body"
+    if fault["type"] == "missing":
+        return f"{place} is missing: send it"
     value = _shown(fault.get("input"))
     return f"{place} is {value}: {fault['msg'][:1].lower()}{fault['msg'][1:]}"
 

@@ -1,7 +1,7 @@
 // Curves over axes, linear or logarithmic, as a drawing that stays sharp.
 import { svg } from "./dom.js";
 
-const BOX = { width: 520, height: 300, left: 56, right: 14, top: 14, bottom: 40 };
+const BOX = { width: 520, height: 300, left: 56, right: 14, top: 26, bottom: 40 };
 
 // Returns {element, x, y}: an empty chart and the places of numbers on it.
 //   across, up   {low, high, log, ticks, name}
@@ -31,7 +31,12 @@ function scale({ low, high, log }, from, to) {
 
 function written(value) {
   const size = Math.abs(value);
-  return size !== 0 && (size >= 1e5 || size < 1e-3) ? value.toExponential(0).replace("e", "·10^").replace("+", "") : String(Number(value.toPrecision(3)));
+  const plain = size === 0 || (size < 1e5 && size >= 1e-3);
+  return plain ? String(Number(value.toPrecision(3))).replace("-", "−") : `10${raised(Math.round(Math.log10(size)))}`;
+}
+
+function raised(power) {
+  return String(power).replace("-", "⁻").replaceAll(/\d/g, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]);
 }
 
 export function line(points, { x, y }, name = "line") {

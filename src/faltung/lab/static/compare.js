@@ -86,19 +86,20 @@ export function mount(root, given, keep) {
 
   function shown(told) {
     const slowest = Math.max(...told.times.map((one) => one.milliseconds ?? 0));
-    const head = ["who", "time", "spread", "speedOf"].map((name) => h("th", { scope: "col" }, t(name)));
+    const head = ["who", "time", "spread", "speedOf"].map((name) => h("th", { scope: "col", class: name === "spread" ? "extra" : "" }, t(name)));
     const rows = told.times.map((one) => {
       const bar = h("div", { class: "fill" });
       bar.style.width = `${(100 * (one.milliseconds ?? 0)) / slowest}%`;
       const name = h("th", { scope: "row" }, one.name, one.runs ? h("div", { class: "hint" }, t("faltungRuns")) : null);
       if (one.milliseconds === null) return h("tr", {}, name, h("td", { colspan: "4" }, t("wrong", { fault: one.fault })));
       return h("tr", { class: one.runs ? "ours" : "" }, name, h("td", { class: "n" }, `${short(one.milliseconds)} ms`),
-        h("td", { class: "n" }, `${short(one.low)} – ${short(one.high)}`), h("td", { class: "n" }, short(one.gflops)),
-        h("td", {}, h("div", { class: "track" }, bar)));
+        h("td", { class: "n extra" }, `${short(one.low)} – ${short(one.high)}`), h("td", { class: "n" }, short(one.gflops)),
+        h("td", { class: "extra" }, h("div", { class: "track" }, bar)));
     });
     times.replaceChildren(h("table", { class: "times" }, h("thead", {}, h("tr", {}, head, h("td"))), h("tbody", {}, rows)),
       h("p", { class: "hint" }, t("machine", { cpu: told.roofline.cpu, threads: told.threads, n: told.times[0].samples })));
-    roof.replaceChildren(roofline(told), ...(told.times.some((one) => one.gflops > told.roofline.gflops) ? [h("p", { class: "hint" }, t("aboveRoof"))] : []));
+    const limits = { a: short(told.roofline.gflops), b: short(told.roofline.bandwidth) };
+    roof.replaceChildren(h("p", { class: "hint" }, t("limits", limits)), roofline(told), ...(told.times.some((one) => one.gflops > told.roofline.gflops) ? [h("p", { class: "hint" }, t("aboveRoof"))] : []));
   }
 
   if (state.measured) {
@@ -121,9 +122,7 @@ function roofline({ times, roofline: limits, intensity }) {
   const axes = chart({ low: across[0], high: across.at(-1), log: true, ticks: across, name: t("intensity") },
     { low: up[0], high: up.at(-1), log: true, ticks: up, name: t("rateAxis") }, t("roofline"));
   const roof = [[across[0], limits.bandwidth * across[0]], [limits.ridge, limits.gflops], [across.at(-1), limits.gflops]];
-  axes.element.append(line(roof, axes),
-    svg("text", { x: axes.x(across.at(-1)) - 4, y: axes.y(limits.gflops) - 6, "text-anchor": "end" }, t("peakIs", { n: short(limits.gflops) })),
-    svg("text", { x: axes.x(across[0]) + 10, y: axes.y(limits.bandwidth * across[0]) - 14 }, t("bandIs", { n: short(limits.bandwidth) })));
+  axes.element.append(line(roof, axes));
   const after = intensity < limits.ridge;
   let above = -14;
   for (const one of right.toSorted((a, b) => b.gflops - a.gflops)) {

@@ -24,7 +24,7 @@ let made = 0;
 // A label above a control.
 export function field(text, control) {
   control.id ||= `field-${(made += 1)}`;
-  return h("label", { class: "field", for: control.id }, h("span", {}, text), control);
+  return h("div", { class: "field" }, h("label", { for: control.id }, text), control);
 }
 
 export function tick(text, checked, act) {

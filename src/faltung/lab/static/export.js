@@ -1,7 +1,8 @@
 // What a view shows, as SVG or PNG: the page's boxes, texts and pictures, drawn where they stand.
 import { svg } from "./dom.js";
 
-const LEFT_OUT = "input, select, button.tool, option, .unseen, [hidden], .settings";
+const LEFT_OUT = "input, select, .tool, option, .unseen, [hidden], .settings";
+const MARGIN = 16;
 const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
 const known = new Map();
 
@@ -20,12 +21,12 @@ function plain(colour) {
 }
 
 // Returns the view as an SVG element that needs no style sheet.
-export function drawn(view) {
-  const area = view.getBoundingClientRect();
-  const root = svg("svg", {
-    xmlns: "http://www.w3.org/2000/svg", width: Math.ceil(area.width), height: Math.ceil(area.height),
-    viewBox: `0 0 ${Math.ceil(area.width)} ${Math.ceil(area.height)}`,
-  });
+export function drawn(main) {
+  const view = main.querySelector("[data-figure]") ?? main.firstElementChild;
+  const box = view.getBoundingClientRect();
+  const area = { left: box.left - MARGIN, top: box.top - MARGIN };
+  const [width, height] = [Math.ceil(box.width + 2 * MARGIN), Math.ceil(box.height + 2 * MARGIN)];
+  const root = svg("svg", { xmlns: "http://www.w3.org/2000/svg", width, height, viewBox: `0 0 ${width} ${height}` });
   const [paper] = plain(getComputedStyle(document.body).backgroundColor);
   root.append(svg("rect", { width: "100%", height: "100%", fill: paper }));
   walk(view, root, area, 1);

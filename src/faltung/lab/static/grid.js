@@ -13,7 +13,8 @@ const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRi
 //   edit     called with (row, column, number) of the inner part; none where it cannot be edited
 //   enter    called with (row, column, event) for the cell under the pointer or the focus
 //   brush    returns a number to draw with, or null
-export function grid(values, { label, inner, most, side = 34, edit, enter, brush }) {
+//   write    how a number is written in a cell
+export function grid(values, { label, inner, most, side = 34, edit, enter, brush, write = short }) {
   const rows = values.length;
   const columns = values[0].length;
   const within = inner ?? { top: 0, left: 0, rows, columns };
@@ -36,13 +37,14 @@ export function grid(values, { label, inner, most, side = 34, edit, enter, brush
 
   function made(r, c, value) {
     const own = isInner(r, c);
-    const text = side >= 20 ? short(value, side < 30 ? 2 : 3) : "";
+    const text = side >= 20 ? write(value, side < 40 ? 2 : 3) : "";
     const where = { r: r - within.top, c: c - within.left, v: short(value) };
     const cell = h("div", {
       class: own ? "cell" : "cell pad", role: "gridcell", tabindex: "-1",
       "aria-label": t(own ? "cell" : "cellPad", where), "data-r": r, "data-c": c,
     }, text);
-    if (text.length > 4) cell.style.fontSize = `${Math.max(8, Math.floor((side * 1.5) / text.length))}px`;
+    const type = Math.floor((side * 1.5) / text.length);
+    if (type < side * 0.38) cell.style.fontSize = `${Math.max(8, type)}px`;
     warm(cell, value, most, side < 20 ? 100 : 42);
     return cell;
   }
@@ -129,7 +131,7 @@ export function grid(values, { label, inner, most, side = 34, edit, enter, brush
         const cell = cells[r]?.[c];
         if (!cell) continue;
         cell.classList.add(name);
-        if (note !== undefined && side >= 28 && !cell.querySelector("small")) cell.append(h("small", {}, note));
+        if (note !== undefined && side >= 32 && !cell.querySelector("small")) cell.append(h("small", {}, note));
       }
       if (!framed) {
         frame?.remove();

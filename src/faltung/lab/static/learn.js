@@ -40,7 +40,7 @@ export function mount(root, given, keep) {
       (kind) => { halt(); set({ flip: kind === "strict" }, true); })),
     field(t("seed"), number(state.seed, (seed) => { halt(); set({ seed }, true); }, { step: "1", min: "0" })),
     h("div", { class: "row" }, start, once, reset));
-  root.append(h("div", { class: "view" }, settings, h("div", { class: "stack" }, error,
+  root.append(h("div", { class: "view" }, settings, h("div", { class: "stack", "data-figure": "" }, error,
     h("div", { class: "learn-top" },
       h("div", { class: "panel stack" }, h("h2", {}, t("learned")), kernel, turned, h("h2", {}, t("kernelPath")), path),
       h("div", { class: "panel stack" }, h("h2", {}, t("lossCurve")), progress, curve)),
@@ -106,7 +106,7 @@ export function mount(root, given, keep) {
     path.replaceChildren(kernelPath(kernels));
     const shown = [["image", seen.image], ["target", seen.target], ["answer", seen.output]];
     tables.replaceChildren(...shown.map(([name, values]) => h("div", {}, h("h2", {}, t(name)),
-      grid(values, { label: t(name), most: 1, side: 30 }).element)));
+      grid(values, { label: t(name), most: 1, side: 34, write: (value) => (Number.isInteger(value) ? short(value) : short(Number(value.toFixed(2)))) }).element)));
   }
 
   function lossCurve(losses) {

@@ -1,10 +1,10 @@
 // One unit of the network: its window, its kernel, its sum, its receptive field.
-import { h, short } from "./dom.js";
+import { button, h, short } from "./dom.js";
 import { grid } from "./grid.js";
 import { largest } from "./heat.js";
 import { t } from "./i18n.js";
 
-export function unitPanel() {
+export function unitPanel(close) {
   const element = h("section", { class: "unit", id: "unit", "aria-live": "polite" });
   return {
     element,
@@ -19,7 +19,8 @@ export function unitPanel() {
       const most = largest(told.parts.flatMap((part) => part.inputs.flat()).filter((value) => value !== null));
       const strongest = largest(told.parts.flatMap((part) => part.kernel.flat()));
       element.replaceChildren(
-        h("h2", {}, t("unitAt", { n: unit.layer + 1, c: unit.channel, y: unit.row, x: unit.column })),
+        h("div", { class: "row" }, h("h2", {}, t("unitAt", { n: unit.layer + 1, c: unit.channel, y: unit.row, x: unit.column })),
+          button("✕", close, { class: "tool close", "aria-label": t("close") })),
         h("p", { class: "sum", id: "unit-sum" }, told.text),
         h("p", { class: "hint" }, field),
         h("div", { class: "parts" }, told.parts.map((part) => shown(part, most, strongest))));
@@ -28,7 +29,7 @@ export function unitPanel() {
 }
 
 function shown(part, most, strongest) {
-  const side = part.inputs.length > 4 ? 14 : 32;
+  const side = part.inputs.length > 4 ? 14 : 38;
   const inputs = grid(part.inputs.map((line) => line.map((value) => value ?? 0)), { label: t("under"), most, side });
   const tables = [inputs.element];
   if (part.kernel.length) {

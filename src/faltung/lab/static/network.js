@@ -34,7 +34,7 @@ export function mount(root, given, keep) {
   const sees = seen();
   const chances = bars((name) => set({ show: "gradient", of: `class-${name}` }));
   const maps = strips((unit) => set({ unit }));
-  const unit = unitPanel();
+  const unit = unitPanel(() => set({ unit: null }));
   const options = h("div", { class: "row" });
   const note = h("p", { class: "hint" });
 
@@ -127,10 +127,10 @@ export function mount(root, given, keep) {
     drawing.samples(facts.samples);
     if (state.of.startsWith("class-") && !facts.classes.includes(state.of.slice(6))) state.of = "predicted";
     left.append(error, h("div", { class: "panel stack" }, h("h2", {}, t("draw")), drawing.element),
-      h("div", { class: "panel stack" }, h("div", { class: "row" }, sees.element,
+      h("div", { class: "panel stack" }, h("div", { class: "reading" }, sees.element,
         h("div", { class: "stack" }, h("h2", {}, t("run", { name: facts.name })), verdict)), chances.element));
     right.append(h("div", { class: "panel stack" }, h("div", { class: "row" }, h("h2", {}, t("layers"))), options, note,
-      maps.element), h("div", { class: "panel" }, unit.element));
+      maps.element), h("div", { class: "panel looked" }, unit.element));
     choices();
     await refresh();
   }

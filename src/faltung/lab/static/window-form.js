@@ -40,10 +40,10 @@ function inputs(held, change, fail, digits, brush) {
   return h("fieldset", {}, h("legend", {}, t("input")),
     field(t("source"), choice(pairs, state.source, chosen)),
     state.source === "in_photo" ? photo(taken, fail) : null,
-    h("div", { class: "pair" },
+    h("div", { class: "three" },
       size(t("height"), plane.length, SIDE, (rows) => change(withInput(held(), { rows }))),
-      size(t("width"), plane[0].length, SIDE, (columns) => change(withInput(held(), { columns })))),
-    size(t("channels"), state.input.length, CHANNELS, (channels) => change(withInput(held(), { channels }))),
+      size(t("width"), plane[0].length, SIDE, (columns) => change(withInput(held(), { columns }))),
+      size(t("channels"), state.input.length, CHANNELS, (channels) => change(withInput(held(), { channels })))),
     drawing, h("p", { class: "hint" }, t("hintEdit")));
 }
 
@@ -85,10 +85,10 @@ function kernels(held, change, fail) {
   return h("fieldset", {}, h("legend", {}, t("kernel")),
     field(t("source"), choice(pairs, state.preset, set)),
     field(t("typed"), text), button("↵", typed, { class: "unseen", "aria-label": t("typed"), tabindex: "-1" }),
-    h("div", { class: "pair" },
+    h("div", { class: "three" },
       size(t("kernelRows"), plane.length, TAPS, (rows) => grown({ rows })),
-      size(t("kernelColumns"), plane[0].length, TAPS, (columns) => grown({ columns }))),
-    size(t("outputs"), state.kernel.length, CHANNELS, (outputs) => grown({ outputs })));
+      size(t("kernelColumns"), plane[0].length, TAPS, (columns) => grown({ columns })),
+      size(t("outputs"), state.kernel.length, CHANNELS, (outputs) => grown({ outputs }))));
 }
 
 function layer(held, change) {
@@ -101,16 +101,17 @@ function layer(held, change) {
     change({ ...held(), [name]: now });
   };
   const both = (name) => h("div", { class: "pair" },
-    field(`${t(name)}, ${t("height")}`, number(state[name][0], set(name, 0), { step: "1" })),
-    field(t("width"), number(state[name][1], set(name, 1), { step: "1" })));
-  const pads = { p_number: [["padding", 0]], p_pair: [["height", 0], ["width", 2]],
+    field(t(`${name}Down`), number(state[name][0], set(name, 0), { step: "1" })),
+    field(t(`${name}Across`), number(state[name][1], set(name, 1), { step: "1" })));
+  const pads = { p_number: [["each", 0]], p_pair: [["height", 0], ["width", 2]],
     p_sides: [["top", 0], ["bottom", 1], ["left", 2], ["right", 3]] }[state.rule] ?? [];
   const numbers = pads.map(([name, place]) => field(t(name), number(state.pad[place], set("pad", place), { step: "1" })));
   return h("fieldset", {}, h("legend", {}, t("layerGroup")),
-    field(t("padding"), choice([...rules, ...named], state.rule, (rule) => change({ ...held(), rule }))),
+    h("div", { class: "pair" },
+      field(t("padding"), choice([...rules, ...named], state.rule, (rule) => change({ ...held(), rule }))),
+      field(t("mode"), choice(MODES.map((name) => [name, t(`m_${name}`)]), state.padding_mode,
+        (padding_mode) => change({ ...held(), padding_mode })))),
     numbers.length ? h("div", { class: numbers.length > 2 ? "four" : "pair" }, numbers) : null,
-    field(t("mode"), choice(MODES.map((name) => [name, t(`m_${name}`)]), state.padding_mode,
-      (padding_mode) => change({ ...held(), padding_mode }))),
     both("stride"), both("dilation"),
     field(t("groups"), number(state.groups, (groups) => change(withKernel({ ...held(), groups }, {})), { step: "1" })),
     tick(t("strict"), state.flip, (flip) => change({ ...held(), flip })));

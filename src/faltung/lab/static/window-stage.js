@@ -4,6 +4,8 @@ import { grid } from "./grid.js";
 import { largest } from "./heat.js";
 import { t } from "./i18n.js";
 
+const TALL = 600; // pixels that channels below each other may take, where numbers can still be read
+
 // Returns a stage; `act` has edit(place, text), kernel(place, text), point(kind, channel, row, column)
 // and brush().
 export function stage(act) {
@@ -15,10 +17,12 @@ export function stage(act) {
     const input = (slid?.padded ?? state.input)[0][0].length;
     const output = slid?.output[0][0].length ?? 0;
     const kernel = state.kernel[0][0][0].length;
-    const most = (columns, room) => Math.max(9, Math.min(44, Math.floor(room / columns)));
+    const most = (columns, room) => Math.max(9, Math.min(56, Math.floor(room / columns)));
     if (width < 600) return [most(input, width), most(kernel, width), most(Math.max(output, 1), width)];
     const extra = state.gradient ? state.input[0][0].length : 0;
-    const one = most(input + output + kernel + extra, width - 120);
+    const rows = (slid?.padded ?? state.input)[0].length * state.input.length;
+    const tall = Math.max(22, Math.floor(TALL / rows)); // all channels shall be seen at once
+    const one = Math.min(most(input + output + kernel + extra, width - (extra ? 230 : 200)), tall);
     return [one, Math.max(one, 26), one];
   }
 

@@ -20,7 +20,7 @@ export function mount(root, given, keep) {
   const error = h("div", { class: "error", role: "alert", hidden: true });
   const facts = h("p", { class: "hint", id: "sizes" });
   const sum = h("div", { class: "panel", id: "sum", "aria-live": "polite" });
-  const side = h("div");
+  const side = h("div", { class: "later" });
   const picture = stage({
     edit: (place, text) => edit("input", place, text),
     kernel: (place, text) => edit("kernel", place, text),
@@ -30,7 +30,7 @@ export function mount(root, given, keep) {
   const player = controls();
 
   root.append(h("div", { class: "view" }, side,
-    h("div", { class: "stack" }, error, picture.element, player.element, sum, facts)));
+    h("div", { class: "stack", "data-figure": "" }, error, picture.element, player.element, sum, facts)));
 
   function fail(refusal) {
     failure(error, refusal);
@@ -168,7 +168,7 @@ export function mount(root, given, keep) {
       pause();
       moveTo(Math.max(0, Math.min(count - 1, change_())));
     };
-    const first = button(`⏮ ${t("first")}`, go(() => 0), { class: "tool" });
+    const first = button(`|◀ ${t("first")}`, go(() => 0), { class: "tool" });
     const back = button(`◀ ${t("back")}`, go(() => state.at - 1), { class: "tool" });
     const playing = button(`▶ ${t("play")}`, () => (timer ? pause() : play()), { class: "tool main", id: "play" });
     const next = button(`${t("next")} ▶`, go(() => state.at + 1), { class: "tool" });
@@ -177,7 +177,7 @@ export function mount(root, given, keep) {
       oninput: () => { state.speed = Number(speed.value); keep(state); } });
     speed.value = state.speed;
     const gradient = tick(t("showGradient"), state.gradient, (on) => change({ ...state, gradient: on }));
-    const element = h("div", { class: "row player" }, first, back, playing, next,
+    const element = h("div", { class: "row player tool" }, first, back, playing, next,
       h("div", { class: "slider" }, place), h("label", { class: "row slider short" }, h("span", { class: "hint" }, t("speed")), speed), gradient);
     return {
       element,
@@ -188,11 +188,18 @@ export function mount(root, given, keep) {
         this.moved();
       },
       moved() { place.value = String(state.at); },
-      playing(on) { playing.textContent = on ? `⏸ ${t("pause")}` : `▶ ${t("play")}`; },
+      playing(on) { playing.textContent = on ? `❚❚ ${t("pause")}` : `▶ ${t("play")}`; },
     };
   }
 
-  const resized = () => slid && picture.draw(state, slid);
+  let wide = picture.element.clientWidth;
+  const resized = () => {
+    if (!slid || picture.element.clientWidth === wide) return;
+    wide = picture.element.clientWidth;
+    picture.draw(state, slid);
+    const columns = slid.columns.outputs;
+    showOutput(state.shown, Math.floor(state.at / columns), state.at % columns);
+  };
   window.addEventListener("resize", resized);
   settings();
   refresh();
