@@ -23,10 +23,10 @@ import itertools
 from collections.abc import Callable
 
 import torch
-from tour import accuracy, chart, china, digits, fit, grey, images, parameters, planes, show
 
 from faltung import functional as F
 from faltung import nn, pictures
+from tour import accuracy, chart, china, digits, fit, grey, images, parameters, planes, show
 
 Change = Callable[[torch.Tensor], torch.Tensor]
 
@@ -50,12 +50,14 @@ assert parameters(connected) == 10**6 * 10**3 == 10**9
 _, height, width = china().shape
 print(f"a photograph of {height} x {width} has {height * width:,} pixels;")
 print(f"1000 units on each of its colours: {3 * height * width * 1000:,} parameters")
-print(f"10^9 parameters in training: {4 * 10**9 * 4 / 2**30:.1f} GiB (weight, gradient, two moments)")
+print(
+    f"10^9 parameters in training: {4 * 10**9 * 4 / 2**30:.1f} GiB (weight, gradient, two moments)"
+)
 assert 3 * height * width * 1000 == 819_840_000
 
 # %% [markdown]
-# > **1.2** A picture can be turned into a vector and read by layers of neurons with 10 outputs,
-# > one for each digit. That is what the exclusive or (xor) was learned with.
+# > **1.2** A picture can be turned into a vector and read by layers of neurons with 10 outputs, one
+# > for each digit. That is what the exclusive or (xor) was learned with.
 #
 # Both work: xor with four neurons, the digits with a hidden layer of 64.
 
@@ -84,19 +86,21 @@ def dense() -> torch.nn.Module:
 
 flat = dense()
 fit(flat, x, labels, epochs=20)
-print(f"{flat(x_held).shape[1]} outputs; held-out digits read right: {accuracy(flat, x_held, held):.1%}")
+assert flat(x_held).shape[1] == 10
+print(f"held-out digits read right: {accuracy(flat, x_held, held):.1%}")
 assert accuracy(flat, x_held, held) > 0.9
 
 # %% [markdown]
 # > **1.3** Turning a picture into a vector destroys its spatial structure, and training gets worse.
 # >
-# > **1.4** Pictures have structure that people and models can use, and a convolutional network is
-# > a way to use it.
+# > **1.4** Pictures have structure that people and models can use, and a convolutional network is a
+# > way to use it.
 #
 # A test of both: shuffle the 64 pixels, every picture in the same way. For a person the digits are
 # gone. A fully connected network does not even notice: its pixels have no neighbours, so that a
-# shuffled picture is as good as a whole one. A convolutional network does notice. On whole digits it
-# is as good with fewer parameters; on held-out digits that are moved by a single pixel it is ahead.
+# shuffled picture is as good as a whole one. A convolutional network does notice. On whole digits
+# it is as good with fewer parameters; on held-out digits that are moved by a single pixel it is
+# ahead.
 
 # %% 1.3 1.4 tags=["varies"]
 order = torch.randperm(64, generator=torch.Generator().manual_seed(1))
@@ -156,11 +160,11 @@ assert away > dense_away + 0.1
 assert parameters(convolutional()) < parameters(dense())
 
 # %% [markdown]
-# > **1.5** Translation invariance: wherever an object is, the first layers answer the same patch
-# > in the same way.
+# > **1.5** Translation invariance: wherever an object is, the first layers answer the same patch in
+# > the same way.
 #
-# Moved pictures give moved answers. The exact word for that is *equivariance*; invariant would
-# be an answer that does not move at all. It holds to the last bit away from the border.
+# Moved pictures give moved answers. The exact word for that is *equivariance*; invariant would be
+# an answer that does not move at all. It holds to the last bit away from the border.
 
 # %% 1.5
 kernel = torch.randn(5, 5)
@@ -192,8 +196,9 @@ assert alike[-1] < 0.6
 # ## Four steps from one to the other
 #
 # > **1.7** Fully connected, with the hidden layer H written as a picture of the shape of X:
-# > H(i,j) = U(i,j) + Σₖ Σₗ W(i,j,k,l) X(k,l) = U(i,j) + Σₐ Σᵦ V(i,j,a,b) X(i+a, j+b), with
-# > V(i,j,a,b) = W(i,j,i+a,j+b). Every place has its own weights, around itself.
+# > $H_{i,j} = U_{i,j} + \sum_k \sum_l W_{i,j,k,l} X_{k,l}$
+# > $= U_{i,j} + \sum_a \sum_b V_{i,j,a,b} X_{i+a,j+b}$, with $V_{i,j,a,b} = W_{i,j,i+a,j+b}$. Every
+# > place has its own weights, for what lies around it.
 #
 # Both sums, on a digit of 8 x 8. a and b run wherever i+a and j+b lie in the picture, so that this
 # is still the whole picture, only counted from (i, j).
@@ -221,16 +226,19 @@ print(f"{W.numel() + U.numel():,} parameters for a picture of 64 pixels")
 
 # %% [markdown]
 # > **1.8** Translation invariance: V and U do not depend on (i, j). What is left is
-# > H(i,j) = u + Σₐ Σᵦ V(a,b) X(i+a, j+b). This is a convolution, and it has far fewer numbers.
+# > $H_{i,j} = u + \sum_a \sum_b V_{a,b} X_{i+a,j+b}$. This is a convolution, and it has far fewer
+# > numbers.
 #
-# One V for all places, as large as the picture reaches in both directions: 15 x 15. (Strictly it
-# is a *cross-correlation*; chapter 3 is about the difference.)
+# One V for all places, as large as the picture reaches in both directions: 15 x 15. (Strictly it is
+# a *cross-correlation*; chapter 3 is about the difference.)
 
 # %% 1.8
 V, u = torch.randn(2 * n - 1, 2 * n - 1, dtype=torch.float64), torch.randn(1, dtype=torch.float64)
 H_same = torch.empty(n, n, dtype=torch.float64)
 for i, j in itertools.product(range(n), repeat=2):
-    around = V[n - 1 - i : 2 * n - 1 - i, n - 1 - j : 2 * n - 1 - j]  # V(a, b) at a = k - i, b = l - j
+    around = V[
+        n - 1 - i : 2 * n - 1 - i, n - 1 - j : 2 * n - 1 - j
+    ]  # V(a, b) at a = k - i, b = l - j
     H_same[i, j] = u + (around * X).sum()
 layer = F.conv2d(X[None, None], V[None, None], u, padding=n - 1)[0, 0]
 assert torch.allclose(layer, H_same)
@@ -238,12 +246,13 @@ print(f"{V.numel() + 1} parameters instead of {W.numel() + U.numel():,}")
 assert V.numel() + 1 == 226
 
 # %% [markdown]
-# > **1.9** Locality: V(a,b) = 0 where |a| > Δ or |b| > Δ. The sums run from -Δ to Δ.
+# > **1.9** Locality: $V_{a,b} = 0$ where $\lvert a \rvert > \Delta$ or $\lvert b \rvert > \Delta$.
+# > The sums run from $-\Delta$ to $\Delta$.
 
 # %% 1.9
 Δ = 1  # noqa: PLC2401 (the letter of the formula)
 V_near = V.clone()
-far = (torch.arange(-n + 1, n).abs() > Δ)
+far = torch.arange(-n + 1, n).abs() > Δ
 V_near[far] = 0
 V_near[:, far] = 0
 H_near = F.conv2d(X[None, None], V_near[None, None], u, padding=n - 1)
@@ -254,11 +263,12 @@ print(f"{small_kernel.numel() + 1} parameters")
 
 # %% [markdown]
 # > **1.10** With channels, c for those of the input and d for those of the output:
-# > H(i,j,d) = Σₐ Σᵦ Σ꜀ [U(c,d) + V(a,b,c,d) X(i+a, j+b, c)].
+# > $H_{i,j,d} = \sum_a \sum_b \sum_c [U_{c,d} + V_{a,b,c,d} X_{i+a,j+b,c}]$.
 #
 # The formula puts the bias *inside* the sums, and gives it an input channel. Taken literally, U is
-# added (2Δ+1)² times for each c. That computes nothing new: it is one number for each output channel,
-# (2Δ+1)² Σ꜀ U(c,d), and one number for each output channel is what the layer has.
+# added $(2\Delta+1)^2$ times for each c. That computes nothing new: it is one number for each
+# output channel, $(2\Delta+1)^2 \sum_c U_{c,d}$, and one for each output channel is what the layer
+# has.
 
 # %% 1.10
 C, D = 3, 2
@@ -287,10 +297,13 @@ assert nn.Conv2d(C, D, 3).bias.shape == (D,)
 image, kernel = torch.arange(9.0).view(3, 3), torch.arange(1.0, 5.0).view(2, 2)
 matrix = torch.stack([F.correlate2d(cell.view(3, 3), kernel).flatten() for cell in torch.eye(9)], 1)
 assert torch.equal(matrix @ image.flatten(), F.correlate2d(image, kernel).flatten())
-reached = [[output for output, w in zip("ABCD", column, strict=True) if w != 0] for column in matrix.T]
+reached = [
+    [output for output, w in zip("ABCD", column, strict=True) if w != 0] for column in matrix.T
+]
 print(dict(enumerate(reached, 1)))
 assert reached[0] == ["A"]
-assert int((matrix != 0).sum()) == 16 < 36
+assert torch.count_nonzero(matrix) == 16
+assert matrix.numel() == 36
 assert set(matrix.unique().tolist()) == {0.0, 1.0, 2.0, 3.0, 4.0}
 show(pictures.convolution_matrix(image, kernel), "matrix")
 
@@ -299,8 +312,8 @@ show(pictures.convolution_matrix(image, kernel), "matrix")
 # > gradients flow back.
 #
 # Without padding this is so, and it is why the gradient of one weight is a sum over *all* places:
-# it is itself a cross-correlation, of the picture with the gradients of the outputs. With padding it
-# is not quite so: at the border some weights meet only padding, and do not reach that output.
+# it is itself a cross-correlation, of the picture with the gradients of the outputs. With padding
+# it is not quite so: at the border some weights meet only padding, and do not reach that output.
 
 # %% 1.13
 w = kernel.clone().requires_grad_()
@@ -355,7 +368,10 @@ for name, count in (
 ):
     print(f"{name:18} {count:>18,}")
 with torch.device("meta"):
-    assert parameters(nn.LocallyConnected2d(1, 1, (height, width), 3, padding=1, bias=True)) == local_count
+    assert (
+        parameters(nn.LocallyConnected2d(1, 1, (height, width), 3, padding=1, bias=True))
+        == local_count
+    )
     assert parameters(torch.nn.Linear(pixels, pixels)) == dense_count
 assert parameters(nn.Conv2d(1, 1, 3, padding=1)) == shared_count
 show(pictures.connections(), "connections")

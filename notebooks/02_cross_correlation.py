@@ -20,11 +20,11 @@ import inspect
 import time
 
 import torch
-from tour import GREY, china, digits, grey, images, parameters, planes, show
 
 from faltung import functional as F
 from faltung import nn, pictures
 from faltung.recognition.model import Reader
+from tour import GREY, china, digits, grey, images, parameters, planes, show
 
 torch.manual_seed(0)
 
@@ -35,8 +35,8 @@ torch.manual_seed(0)
 # > two-dimensional output, by cross-correlation.
 # >
 # > **2.2** The window starts at the top left and slides from left to right and from top to bottom.
-# > At each place what lies under it is multiplied by the kernel, element by element, and summed: one
-# > number of the output.
+# > At each place what lies under it is multiplied by the kernel, element by element, and summed:
+# > one number of the output.
 #
 # This function is how one of the texts writes it. It is the whole operation.
 
@@ -59,8 +59,8 @@ patch, large = grey()[200:230, 300:340], torch.randn(5, 7)
 assert torch.allclose(corr2d(patch, large), F.correlate2d(patch, large), atol=1e-5)
 
 # %% [markdown]
-# > **2.3** 0×0 + 1×1 + 3×2 + 4×3 = 19, 1×0 + 2×1 + 4×2 + 5×3 = 25, 3×0 + 4×1 + 6×2 + 7×3 = 37,
-# > 4×0 + 5×1 + 7×2 + 8×3 = 43.
+# > **2.3** 0×0 + 1×1 + 3×2 + 4×3 = 19, 1×0 + 2×1 + 4×2 + 5×3 = 25, 3×0 + 4×1 + 6×2 + 7×3 = 37, 4×0
+# > + 5×1 + 7×2 + 8×3 = 43.
 
 # %% 2.3
 assert 0 * 0 + 1 * 1 + 3 * 2 + 4 * 3 == 19
@@ -73,7 +73,7 @@ show(pictures.sliding_step(image, kernel, 1, 1), "last_step")
 
 # %% [markdown]
 # > **2.4** The output is a little smaller than the input, since the kernel only visits places where
-# > it fits wholly: (nₕ - kₕ + 1) × (n𝓌 - k𝓌 + 1).
+# > it fits wholly: $(n_h - k_h + 1) \times (n_w - k_w + 1)$.
 #
 # (A kernel of 1 x 1 takes nothing away. One of the texts prints k with a wrong index here; this is
 # the formula.)
@@ -100,8 +100,8 @@ assert torch.equal(
 # %% [markdown]
 # ## The layer
 #
-# > **2.6** A convolutional layer cross-correlates its input with its kernel and adds one number, the
-# > bias. Kernel and bias are its parameters.
+# > **2.6** A convolutional layer cross-correlates its input with its kernel and adds one number,
+# > the bias. Kernel and bias are its parameters.
 #
 # The layer as one of the texts builds it, beside this library's and torch's.
 
@@ -151,8 +151,8 @@ linear = torch.nn.Linear(15, 64)
 assert abs(linear.weight.std() / layer.weight.std() - 1) < 0.1
 
 # %% [markdown]
-# > **2.9** A convolutional neural network is a network with convolutional layers. A 2-D layer has two
-# > spatial dimensions, height and width, and usually works on pictures.
+# > **2.9** A convolutional neural network is a network with convolutional layers. A 2-D layer has
+# > two spatial dimensions, height and width, and usually works on pictures.
 # >
 # > **2.10** The output is called a feature map: it represents the input at some level in height and
 # > width, and hands it on to the next layer.
@@ -168,7 +168,9 @@ first = reader.body[:3].eval()(photo)
 second = reader.body[:7].eval()(photo)
 assert first.shape[2:] == (427, 640)
 assert second.shape[2:] == (213, 320)
-show(planes([("layer 1, map 0", first[0, 0]), ("layer 2, map 0", second[0, 0])], height=1.7), "maps")
+show(
+    planes([("layer 1, map 0", first[0, 0]), ("layer 2, map 0", second[0, 0])], height=1.7), "maps"
+)
 
 # %% [markdown]
 # > **2.11** By using its kernel again and again, the layer describes small regions efficiently.
@@ -187,9 +189,9 @@ with torch.device("meta"):
 # %% [markdown]
 # ## In a framework
 #
-# > **2.12** In PyTorch the layer is `torch.nn.Conv2d(in_channels, out_channels, kernel_size, stride=1,
-# > padding=0, bias=True)`: channels of the input, channels of the output, size of the kernel (often
-# > 3), stride (1), padding with zeros, and whether there is a bias.
+# > **2.12** In PyTorch the layer is `torch.nn.Conv2d(in_channels, out_channels, kernel_size,
+# > stride=1, padding=0, bias=True)`: channels of the input, channels of the output, size of the
+# > kernel (often 3), stride (1), padding with zeros, and whether there is a bias.
 #
 # `padding` counts the zeros on *each* side. This library's layer takes the same arguments, and more
 # kinds of padding.
@@ -204,8 +206,8 @@ assert nn.Conv2d(1, 1, 3, padding=2)(torch.zeros(1, 8, 8)).shape == (1, 8 + 2 + 
 assert nn.Conv2d(1, 1, 3, bias=False).bias is None
 
 # %% [markdown]
-# > **2.13** A framework saves writing all that: one call, an efficient library behind it, on several
-# > kinds of hardware.
+# > **2.13** A framework saves writing all that: one call, an efficient library behind it, on
+# > several kinds of hardware.
 #
 # Measured on the photograph: the loop above, and the call.
 
@@ -229,8 +231,9 @@ assert torch.allclose(corr2d(small, w), F.correlate2d(small, w), atol=1e-5)
 assert slow > 10 * fast
 
 # %% [markdown]
-# > **2.14** Frameworks support many kinds of models (convolutional, recurrent, autoencoders), several
-# > languages, and have large communities. TensorFlow, PyTorch, Keras and Caffe are in common use.
+# > **2.14** Frameworks support many kinds of models (convolutional, recurrent, autoencoders),
+# > several languages, and have large communities. TensorFlow, PyTorch, Keras and Caffe are in
+# > common use.
 #
 # The first part can be checked where torch is: one of each, run. Languages, communities and use are
 # not something a cell can compute; Caffe has had no release since 2017, and today's Keras is an

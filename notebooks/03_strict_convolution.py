@@ -20,10 +20,10 @@
 import itertools
 
 import torch
-from tour import chart, grey, planes, show
 
 from faltung import functional as F
 from faltung import nn, pictures
+from tour import chart, grey, planes, show
 
 torch.manual_seed(0)
 image, kernel = torch.arange(9.0).view(3, 3), torch.arange(4.0).view(2, 2)
@@ -41,8 +41,8 @@ assert torch.equal(layer, torch.nn.functional.conv2d(image[None, None], kernel[N
 # %% [markdown]
 # > **3.2** Convolution: turn the kernel left to right and top to bottom, then cross-correlate.
 #
-# The definition of mathematics is (f ∗ g)(i, j) = Σₐ Σᵦ f(i - a, j - b) g(a, b): the picture is read
-# backwards. Written out in loops, it is what turning the kernel gives.
+# The definition of mathematics is $(f * g)_{i,j} = \sum_a \sum_b f_{i-a,j-b} \, g_{a,b}$: the
+# picture is read backwards. Written out in loops, it is what turning the kernel gives.
 
 # %% 3.2
 f, g = image, kernel
@@ -73,7 +73,10 @@ for name, k, same in [("blur", blur, True), ("sobel", sobel, False), ("random", 
     assert torch.allclose(F.correlate2d(photo, k), F.convolve2d(photo, k), atol=1e-5) == same
     print(f"{name}: {'the same' if same else 'different'}")
 assert torch.allclose(F.correlate2d(photo, sobel), -F.convolve2d(photo, sobel), atol=1e-5)
-answers = [("cross-correlation", F.correlate2d(photo, sobel)), ("convolution", F.convolve2d(photo, sobel))]
+answers = [
+    ("cross-correlation", F.correlate2d(photo, sobel)),
+    ("convolution", F.convolve2d(photo, sobel)),
+]
 show(planes(answers, signed=True), "sobel")
 
 # %% [markdown]

@@ -18,19 +18,19 @@ import inspect
 import warnings
 
 import torch
-from tour import chart, china, grey, planes, show
 
 from faltung import functional as F
 from faltung import nn, pictures
 from faltung.geometry import Window, pads
 from faltung.recognition.model import Reader
+from tour import chart, china, grey, planes, show
 
 torch.manual_seed(0)
 image, kernel = torch.arange(9.0).view(3, 3), torch.arange(4.0).view(2, 2)
 
 # %% [markdown]
-# > **6.1** The size of the output follows from the sizes of input and kernel. Each convolution loses
-# > pixels at the border: few, since kernels are small, but over many layers they add up.
+# > **6.1** The size of the output follows from the sizes of input and kernel. Each convolution
+# > loses pixels at the border: few, since kernels are small, but over many layers they add up.
 
 # %% 6.1
 layers = list(range(11))
@@ -44,9 +44,9 @@ print(f"after ten layers {sides[-1]} x {sides[-1]} are left: {share[-1]:.0%} of 
 assert share[-1] < 0.09
 
 # %% [markdown]
-# > **6.2** Padding adds elements, usually zeros, on both sides of height and width. An input of 3 x 3
-# > becomes 5 x 5, and the output 4 x 4 instead of 2 x 2. Its first element is
-# > 0×0 + 0×1 + 0×2 + 0×3 = 0.
+# > **6.2** Padding adds elements, usually zeros, on both sides of height and width. An input of 3 x
+# > 3 becomes 5 x 5, and the output 4 x 4 instead of 2 x 2. Its first element is 0×0 + 0×1 + 0×2 +
+# > 0×3 = 0.
 
 # %% 6.2
 padded = torch.nn.functional.pad(image, (1, 1, 1, 1))
@@ -60,11 +60,12 @@ assert torch.equal(output[1:3, 1:3], F.correlate2d(image, kernel))
 show(pictures.sliding_step(image, kernel, 0, 0, padding=1), "padding")
 
 # %% [markdown]
-# > **6.3** With pₕ rows of padding in all and p𝓌 columns, about half of them on each side, height and
-# > width of the output grow by just that: (nₕ - kₕ + pₕ + 1) × (n𝓌 - k𝓌 + p𝓌 + 1).
+# > **6.3** With $p_h$ rows of padding in all and $p_w$ columns, about half of them on each side,
+# > height and width of the output grow by just that:
+# > $(n_h - k_h + p_h + 1) \times (n_w - k_w + p_w + 1)$.
 # >
 # > **6.4** Padding makes the output larger, and so it steers how much the size shrinks. It is a
-# > hyperparameter, written (pₕ, p𝓌), or p where the two are the same; by default it is 0.
+# > hyperparameter, written $(p_h, p_w)$, or p where the two are the same; by default it is 0.
 
 # %% 6.3 6.4
 for n, k in [(3, 2), (8, 3), (9, 5), (7, 4)]:
@@ -93,8 +94,8 @@ assert side == n - k + 2 * padding + 1 == 10
 assert side != n - k + padding + 1
 
 # %% [markdown]
-# > **6.6** With pₕ = kₕ - 1 and p𝓌 = k𝓌 - 1 the output has the size of the input, which makes it easy
-# > to tell the size of every layer of a network.
+# > **6.6** With $p_h = k_h - 1$ and $p_w = k_w - 1$ the output has the size of the input, which
+# > makes it easy to tell the size of every layer of a network.
 #
 # The reader of digits only changes its size where it pools:
 
@@ -102,10 +103,14 @@ assert side != n - k + padding + 1
 for k in range(1, 8):
     for rule in ("same", "same_lower"):
         assert sum(pads(rule, 28, k)) == k - 1
-        assert F.conv2d(torch.zeros(1, 1, 28, 20), torch.zeros(1, 1, k, k), padding=rule).shape[2:] == (28, 20)
+        assert F.conv2d(torch.zeros(1, 1, 28, 20), torch.zeros(1, 1, k, k), padding=rule).shape[
+            2:
+        ] == (28, 20)
 size = torch.zeros(1, 1, 28, 28)
 sizes = []
-for layer in Reader(classes=10, widths=((16,), (32, 48), (64, 96)), size=28, first_kernel=5).body.eval():
+for layer in Reader(
+    classes=10, widths=((16,), (32, 48), (64, 96)), size=28, first_kernel=5
+).body.eval():
     size = layer(size)
     sizes.append((type(layer).__name__, size.shape[2]))
 print([s for s in sizes if s[0] in ("Conv2d", "MaxPool2d")])
@@ -117,8 +122,8 @@ assert [s for n, s in sizes if n == "Conv2d"] == [28, 14, 14, 7, 7]
 # >
 # > **6.8** Kernels usually have odd sizes, 1, 3, 5 or 7: then both sides get the same.
 #
-# *One* way indeed: ONNX calls it SAME_LOWER; PyTorch and TensorFlow put the odd row at the end. Here
-# it is a word, `"same_lower"` or `"same_upper"`, and the outputs are not the same.
+# *One* way indeed: ONNX calls it SAME_LOWER; PyTorch and TensorFlow put the odd row at the end.
+# Here it is a word, `"same_lower"` or `"same_upper"`, and the outputs are not the same.
 
 # %% 6.7 6.8
 for k in (1, 3, 5, 7):
@@ -137,11 +142,11 @@ assert torch.equal(upper, theirs)
 assert not torch.equal(lower, upper)
 
 # %% [markdown]
-# > **6.9** If the kernel's size is odd, all sides get the same padding, and output and input have the
-# > same size, then Y[i, j] is what the kernel computes with X[i, j] in its middle.
+# > **6.9** If the kernel's size is odd, all sides get the same padding, and output and input have
+# > the same size, then Y[i, j] is what the kernel computes with X[i, j] in its middle.
 #
-# One text also asks for kₕ = k𝓌, which is not needed: 3 x 5 will do. A kernel with its only 1 in the
-# middle gives the picture back.
+# One text also asks for $k_h = k_w$, which is not needed: 3 x 5 will do. A kernel with its only 1
+# in the middle gives the picture back.
 
 # %% 6.9
 for rows, columns in [(1, 1), (3, 3), (5, 5), (3, 5), (7, 1)]:
@@ -160,16 +165,19 @@ assert not torch.equal(F.correlate2d(image, even, "same"), image)
 # %% 6.10
 def comp_conv2d(conv2d: torch.nn.Module, X: torch.Tensor) -> torch.Tensor:
     """Compute a layer for a plane: with examples and channels (1, 1) before, without them after."""
-    Y = conv2d(X.reshape((1, 1) + X.shape))
+    Y = conv2d(X.reshape((1, 1, *X.shape)))
     return Y.reshape(Y.shape[2:])
 
 
-assert comp_conv2d(nn.Conv2d(1, 1, kernel_size=3, padding=1), torch.rand(size=(8, 8))).shape == (8, 8)
+assert comp_conv2d(nn.Conv2d(1, 1, kernel_size=3, padding=1), torch.rand(size=(8, 8))).shape == (
+    8,
+    8,
+)
 
 # %% [markdown]
-# > **6.11** A 3 x 3 kernel makes 4 x 4 of 6 x 6, so pictures shrink. Fill the border, to 8 x 8, and the
-# > feature map has 6 x 6: the size of the input. The padding p must satisfy n + 2p - f + 1 = n, so
-# > p = (f - 1) / 2, with f the size of the kernel (usually odd).
+# > **6.11** A 3 x 3 kernel makes 4 x 4 of 6 x 6, so pictures shrink. Fill the border, to 8 x 8, and
+# > the feature map has 6 x 6: the size of the input. The padding p must satisfy n + 2p - f + 1 = n,
+# > so p = (f - 1) / 2, with f the size of the kernel (usually odd).
 
 # %% 6.11
 x, w = torch.rand(6, 6), torch.rand(3, 3)
@@ -186,8 +194,8 @@ for f in (1, 3, 5, 7, 9):
 # > **6.12** Zeros around the picture do not affect the training, since only zeros are added.
 #
 # A zero adds nothing to a sum, and no gradient to the weight it meets: that much is right. But sums
-# with fewer terms are smaller. A blur darkens the border of a white picture, and so a
-# network can tell where the border is. Other fillings (`reflect`, `replicate`) do not darken it.
+# with fewer terms are smaller. A blur darkens the border of a white picture, and so a network can
+# tell where the border is. Other fillings (`reflect`, `replicate`) do not darken it.
 
 # %% 6.12
 w = torch.full((1, 1, 5, 5), 1 / 25, requires_grad=True)

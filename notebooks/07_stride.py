@@ -17,12 +17,12 @@
 import inspect
 
 import torch
-from tour import accuracy, digits, fit, grey, images, planes, show
 
 import faltung
 from faltung import functional as F
 from faltung import nn, pictures
 from faltung.geometry import Window
+from tour import accuracy, digits, fit, grey, images, planes, show
 
 torch.manual_seed(0)
 image, kernel = torch.arange(9.0).view(3, 3), torch.arange(4.0).view(2, 2)
@@ -34,8 +34,8 @@ def conv(x: torch.Tensor, w: torch.Tensor, **how: object) -> torch.Tensor:
 
 
 # %% [markdown]
-# > **7.1** The stride is how many rows and columns the window slides at a time. So far it was 1, which
-# > is the default; for speed, or to sample less, it can be larger.
+# > **7.1** The stride is how many rows and columns the window slides at a time. So far it was 1,
+# > which is the default; for speed, or to sample less, it can be larger.
 
 # %% 7.1
 assert inspect.signature(nn.Conv2d).parameters["stride"].default == 1
@@ -43,12 +43,14 @@ assert torch.equal(conv(image, kernel), conv(image, kernel, stride=1))
 w = torch.randn(5, 5)
 patch = grey()[:100, :100].contiguous()
 for stride in (2, 3, 4):
-    assert torch.allclose(conv(patch, w, stride=stride), conv(patch, w)[::stride, ::stride], atol=1e-5)
+    assert torch.allclose(
+        conv(patch, w, stride=stride), conv(patch, w)[::stride, ::stride], atol=1e-5
+    )
 
 # %% [markdown]
-# > **7.2** Stride 3 down and 2 to the right, on the padded 3 x 3 picture: for the second element of the
-# > first column the window slides three rows down, for the second of the first row two columns to the
-# > right. When it slides two more, there is no output: the input does not fill the window.
+# > **7.2** Stride 3 down and 2 to the right, on the padded 3 x 3 picture: for the second element of
+# > the first column the window slides three rows down, for the second of the first row two columns
+# > to the right. When it slides two more, there is no output: the input does not fill the window.
 
 # %% 7.2
 output = conv(image, kernel, stride=(3, 2), padding=1)
@@ -62,14 +64,15 @@ show(pictures.sliding_step(image, kernel, 1, 0, stride=(3, 2), padding=1), "down
 show(pictures.sliding_step(image, kernel, 0, 1, stride=(3, 2), padding=1), "right")
 
 # %% [markdown]
-# > **7.3** With strides sₕ and s𝓌 the output has ⌊(nₕ - kₕ + pₕ + sₕ) / sₕ⌋ × ⌊(n𝓌 - k𝓌 + p𝓌 + s𝓌) / s𝓌⌋
-# > elements.
+# > **7.3** With strides $s_h$ and $s_w$ the output has
+# > $\lfloor (n_h - k_h + p_h + s_h) / s_h \rfloor$
+# > $\times \lfloor (n_w - k_w + p_w + s_w) / s_w \rfloor$ elements.
 # >
 # > **7.4** output_size = 1 + (input_size + 2·padding - kernel_size) / stride.
 #
-# They are the same, with p = 2·padding, once the second is rounded down too, which its text does not
-# say: 8 pixels, a window of 3 and stride 2 would give 3.5. And where one text prints pₕ in the formula
-# of the width, it must be p𝓌.
+# They are the same, with p = 2·padding, once the second is rounded down too, which its text does
+# not say: 8 pixels, a window of 3 and stride 2 would give 3.5. And where one text prints $p_h$ in
+# the formula of the width, it must be $p_w$.
 
 # %% 7.3 7.4
 for n, k, padding, s in [(8, 3, 1, 2), (8, 3, 0, 2), (28, 5, 2, 3), (7, 2, 1, 4), (9, 9, 0, 2)]:
@@ -83,8 +86,8 @@ assert y.shape == ((8 - 3 + p_h + 2) // 2, (8 - 3 + p_w + 2) // 2)
 assert y.shape[1] != (8 - 3 + p_h + 2) // 2
 
 # %% [markdown]
-# > **7.5** With p = k - 1 this becomes ⌊(n + s - 1) / s⌋; and where the stride divides the size, n / s.
-# > A stride makes the output smaller, 1/n of the input for example.
+# > **7.5** With p = k - 1 this becomes $\lfloor (n + s - 1) / s \rfloor$; and where the stride
+# > divides the size, n / s. A stride makes the output smaller, 1/n of the input for example.
 
 # %% 7.5
 for n in range(4, 30):
@@ -97,8 +100,8 @@ for n in range(4, 30):
 assert conv(torch.zeros(28, 28), torch.zeros(5, 5), stride=4, padding="same").shape == (7, 7)
 
 # %% [markdown]
-# > **7.6** With stride 2, the second row and the second column of the output are left out, which makes
-# > it 2 x 2; the output has half the size of the input.
+# > **7.6** With stride 2, the second row and the second column of the output are left out, which
+# > makes it 2 x 2; the output has half the size of the input.
 #
 # Half, where the input is even and padded by k - 1 (or the kernel is 2, as here). Without padding a
 # larger kernel leaves less than half: 8 becomes 3 with a kernel of 3.
@@ -126,8 +129,8 @@ small = conv(grey(), torch.full((8, 8), 1 / 64), stride=8)
 show(planes([("every pixel", grey()), ("stride 8", small)]), "sampled")
 
 # %% [markdown]
-# > **7.8** Strides are written (sₕ, s𝓌), or s where they are the same. In practice they nearly always
-# > are, and so is padding.
+# > **7.8** Strides are written $(s_h, s_w)$, or s where they are the same. In practice they nearly
+# > always are, and so is padding.
 
 # %% 7.8
 assert torch.equal(conv(four, kernel, stride=(2, 2)), conv(four, kernel, stride=2))

@@ -15,19 +15,20 @@
 
 # %%
 import torch
-from tour import accuracy, china, digits, fit, images, parameters, planes, show
 
 import faltung
 from faltung import functional as F
 from faltung import nn, pictures
 from faltung.errors import ShapeError
 from faltung.recognition.model import Reader
+from tour import accuracy, china, digits, fit, images, parameters, planes, show
 
 torch.manual_seed(0)
 
 # %% [markdown]
 # > **8.1** Real data have more than two dimensions. A colour picture has height, width, and three
-# > colours, red, green and blue: an array of 3 × h × w, whose first dimension is called the channels.
+# > colours, red, green and blue: an array of 3 × h × w, whose first dimension is called the
+# > channels.
 # >
 # > **8.2** Pictures such as MNIST's are black and white, and have one channel only.
 #
@@ -36,7 +37,10 @@ torch.manual_seed(0)
 # %% 8.1 8.2
 photo = china()
 assert photo.shape == (3, 427, 640)
-show(planes([(name, plane) for name, plane in zip(("red", "green", "blue"), photo, strict=True)], 3), "rgb")
+show(
+    planes([(name, plane) for name, plane in zip(("red", "green", "blue"), photo, strict=True)], 3),
+    "rgb",
+)
 data = digits()
 x, labels = images(data.train.images), data.train.labels
 x_held, held = images(data.test.images), data.test.labels
@@ -47,9 +51,9 @@ assert data.train.images.unique().numel() == 17
 # %% [markdown]
 # ## Many channels in
 #
-# > **8.3** A kernel needs as many channels as its input. Each channel is cross-correlated with its own
-# > part of the kernel, and the results are added, place by place:
-# > (1×1 + 2×2 + 4×3 + 5×4) + (0×0 + 1×1 + 3×2 + 4×3) = 56.
+# > **8.3** A kernel needs as many channels as its input. Each channel is cross-correlated with its
+# > own part of the kernel, and the results are added, place by place: (1×1 + 2×2 + 4×3 + 5×4) +
+# > (0×0 + 1×1 + 3×2 + 4×3) = 56.
 
 # %% 8.3
 image, kernel = torch.arange(9.0).view(3, 3), torch.arange(4.0).view(2, 2)
@@ -77,9 +81,9 @@ else:
 #
 # > **8.5** Since the channels are added up, there is one output channel, however many come in.
 # >
-# > **8.6** For more, repeat it: a kernel of cᵢ × kₕ × k𝓌 for each output channel, stacked to
-# > cₒ × cᵢ × kₕ × k𝓌. Each output channel is computed on its own, from the whole input; their results
-# > are stacked to one tensor.
+# > **8.6** For more, repeat it: a kernel of $c_i \times k_h \times k_w$ for each output channel,
+# > stacked to $c_o \times c_i \times k_h \times k_w$. Each output channel is computed on its own,
+# > from the whole input; their results are stacked to one tensor.
 
 # %% 8.5 8.6
 for c in (1, 2, 3, 7):
@@ -103,7 +107,10 @@ edge = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]).expa
 lap = torch.tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]]).expand(3, 3, 3) / 4
 features = F.conv2d(photo, torch.stack([reddish, edge, lap]))
 names = ("red, not blue", "vertical edges", "spots")
-show(planes(list(zip(names, features[:, ::2, ::2], strict=True)), 3, signed=True, height=1.8), "features")
+show(
+    planes(list(zip(names, features[:, ::2, ::2], strict=True)), 3, signed=True, height=1.8),
+    "features",
+)
 alike = torch.corrcoef(features.flatten(1)) - torch.eye(3)
 assert alike.abs().max() < 0.3
 
@@ -111,8 +118,8 @@ assert alike.abs().max() < 0.3
 # > **8.8** It may be more complicated: the channels are not learned one by one, but to be used
 # > together, and so they are not just many detectors of one thing each.
 #
-# A measurement: train a reader of digits, then let a linear layer read from one of its channels alone,
-# and from all of them.
+# A measurement: train a reader of digits, then let a linear layer read from one of its channels
+# alone, and from all of them.
 
 # %% 8.8 tags=["varies"]
 model = torch.nn.Sequential(
@@ -130,7 +137,9 @@ for channel in range(8):
 together = accuracy(model, x_held, held)
 print(f"all channels {together:.1%}; each alone: {', '.join(f'{s:.0%}' for s in single)}")
 show(
-    planes([(f"channel {k}: {s:.0%}", maps_held[0, k]) for k, s in enumerate(single)], 8, height=1.2),
+    planes(
+        [(f"channel {k}: {s:.0%}", maps_held[0, k]) for k, s in enumerate(single)], 8, height=1.2
+    ),
     "alone",
 )
 assert together > max(single) + 0.05
@@ -152,7 +161,7 @@ assert [s[1] for s in shapes] == sorted((s[1] for s in shapes), reverse=True)
 # >
 # > **8.11** With channels, a layer has more parameters.
 #
-# cₒ · (cᵢ · kₕ · k𝓌 + 1) of them: padding and stride change the size of the output, not the number
+# $c_o (c_i k_h k_w + 1)$ of them: padding and stride change the size of the output, not the number
 # of parameters. Whether the size of the kernel is the most important choice is an opinion; here is
 # what it does to the count.
 

@@ -15,20 +15,20 @@
 
 # %%
 import torch
-from tour import GREY, china, grey, parameters, planes, show
 
 import faltung
 from faltung import functional as F
 from faltung import nn
+from tour import GREY, china, grey, parameters, planes, show
 
 torch.manual_seed(0)
 
 # %% [markdown]
-# > **9.1** A layer whose window is 1 x 1 is called a 1 x 1 layer. It cannot see patterns of neighbours:
-# > its work is done between the channels.
+# > **9.1** A layer whose window is 1 x 1 is called a 1 x 1 layer. It cannot see patterns of
+# > neighbours: its work is done between the channels.
 # >
-# > **9.2** Input and output have the same height and width. Each element of the output is a weighted
-# > sum of the elements at the same place, in all channels of the input.
+# > **9.2** Input and output have the same height and width. Each element of the output is a
+# > weighted sum of the elements at the same place, in all channels of the input.
 #
 # One of the texts says that input and output have the same *shape*: height and width, yes; the
 # channels may differ. Here with three channels in and two out, as in the texts' picture.
@@ -60,12 +60,12 @@ assert torch.allclose(mixture[0], grey(), atol=1e-6)
 show(planes([("grey", mixture[0]), ("red minus blue", mixture[1])]), "mixed")
 
 # %% [markdown]
-# > **9.3** Take channels as features, and places as examples: then a 1 x 1 layer is the same as a fully
-# > connected layer, applied to every pixel.
+# > **9.3** Take channels as features, and places as examples: then a 1 x 1 layer is the same as a
+# > fully connected layer, applied to every pixel.
 # >
-# > **9.4** Its weight has the size cₒ × cᵢ, and it has a bias besides.
+# > **9.4** Its weight has the size $c_o \times c_i$, and it has a bias besides.
 #
-# One number of bias for each of the cₒ outputs.
+# One number of bias for each of the $c_o$ outputs.
 
 # %% 9.3 9.4
 layer = nn.Conv2d(3, 2, 1)
@@ -77,8 +77,8 @@ assert layer.weight.flatten(1).shape == (2, 3)
 assert parameters(layer) == parameters(connected) == 2 * 3 + 2
 
 # %% [markdown]
-# > **9.5** So it is used as a fully connected layer that keeps height and width, to change the number of
-# > channels between layers, and with it how complex the model is.
+# > **9.5** So it is used as a fully connected layer that keeps height and width, to change the
+# > number of channels between layers, and with it how complex the model is.
 #
 # A 3 x 3 layer of 256 channels, and one between two 1 x 1 layers that go down to 64 channels and up
 # again, as ResNet-50 does it: same input, same output, a fraction of the parameters and products.

@@ -17,19 +17,19 @@
 import inspect
 
 import torch
-from tour import accuracy, chart, digits, fit, grey, images, parameters, planes, show
 
 import faltung
 from faltung import functional as F
 from faltung import nn, pictures
+from tour import accuracy, chart, digits, fit, grey, images, parameters, planes, show
 
 torch.manual_seed(0)
 image = torch.arange(9.0).view(1, 3, 3)
 
 # %% [markdown]
-# > **11.1** Pooling divides a map into regions and takes one number of each: the maximum (max-pooling)
-# > or the mean (average pooling). The window slides as in a convolution, from left to right and from
-# > top to bottom.
+# > **11.1** Pooling divides a map into regions and takes one number of each: the maximum
+# > (max-pooling) or the mean (average pooling). The window slides as in a convolution, from left to
+# > right and from top to bottom.
 # >
 # > **11.2** Its hyperparameters are the size of the window (p × q), padding and stride.
 #
@@ -56,16 +56,16 @@ show(pictures.pooling_step(image[0], 2, stride=1), "maximum")
 after = nn.Conv2d(16, 32, 3, padding=1)
 without = faltung.cost(after, (1, 16, 28, 28)).totals.macs
 pooled = torch.nn.Sequential(nn.MaxPool2d(2), after)
-with_pool = [r.macs for r in faltung.cost(pooled, (1, 16, 28, 28)).rows if r.name == "Conv2d"][0]
+with_pool = faltung.cost(pooled, (1, 16, 28, 28)).rows[-1].macs
 print(f"products of the layer behind: {without:,} without, {with_pool:,} with a 2 x 2 pool")
 assert without == 4 * with_pool
 
 # %% [markdown]
 # ## Position
 #
-# > **11.4** An edge detector finds exactly where pixels change. But things are never in the same place:
-# > in two photographs of the same thing, one after the other, its pixels have moved. The same edge
-# > then comes out at another place.
+# > **11.4** An edge detector finds exactly where pixels change. But things are never in the same
+# > place: in two photographs of the same thing, one after the other, its pixels have moved. The
+# > same edge then comes out at another place.
 # >
 # > **11.5** Pooling eases a layer's oversensitivity to position.
 #
@@ -87,9 +87,10 @@ print(Y[0].tolist(), "moved", Y_moved[0].tolist())
 print(pooled[0].tolist(), "moved", pooled_moved[0].tolist())
 
 # %% [markdown]
-# This was a lucky place: an edge that crosses from one region to the next moves in the pooled output
-# too. So how much does pooling forgive *on average*? Measured on all held-out digits: edge maps, moved
-# by 0 to 3 pixels; how far (relative to its length) is a map from the map of the unmoved digit?
+# This was a lucky place: an edge that crosses from one region to the next moves in the pooled
+# output too. So how much does pooling forgive *on average*? Measured on all held-out digits: edge
+# maps, moved by 0 to 3 pixels; how far (relative to its length) is a map from the map of the
+# unmoved digit?
 
 # %% 11.5
 data = digits()
@@ -112,7 +113,9 @@ def answer(pool: torch.nn.Module, shift: int) -> torch.Tensor:
 
 distance = {
     name: [
-        ((answer(pool, s) - answer(pool, 0)).norm(dim=1) / answer(pool, 0).norm(dim=1)).mean().item()
+        ((answer(pool, s) - answer(pool, 0)).norm(dim=1) / answer(pool, 0).norm(dim=1))
+        .mean()
+        .item()
         for s in shifts
     ]
     for name, pool in pools.items()
@@ -126,9 +129,9 @@ assert distance["max-pooled 2 x 2"][1] > 0.1  # it forgives; it does not ignore
 # %% [markdown]
 # > **11.6** Without it, training would swing wildly and not converge.
 #
-# That is too strong. Two networks learn from digits that lie at random places, one with pooling and one
-# without (it has strides instead, so that both are equally large). Both converge. But what the one
-# without pooling has learned carries over less well to digits that it never saw.
+# That is too strong. Two networks learn from digits that lie at random places, one with pooling and
+# one without (it has strides instead, so that both are equally large). Both converge. But what the
+# one without pooling has learned carries over less well to digits that it never saw.
 
 
 # %% 11.6 tags=["varies"]
@@ -167,8 +170,8 @@ assert all(values[-1] < values[0] / 4 for values in losses.values())
 assert scores["max-pooling"] > scores["strides"] + 0.05
 
 # %% [markdown]
-# > **11.7** A convolution draws the smallest features of a picture; max-pooling makes their position
-# > less exact. What it says is that the feature is somewhere in this region.
+# > **11.7** A convolution draws the smallest features of a picture; max-pooling makes their
+# > position less exact. What it says is that the feature is somewhere in this region.
 #
 # To the letter: a pooled value is above a level where, and only where, some value of its region is.
 
@@ -176,13 +179,15 @@ assert scores["max-pooling"] > scores["strides"] + 0.05
 edges = F.correlate2d(grey(), K).abs()[None]
 some = F.max_pool2d((edges > 0.2).float(), 8)
 assert torch.equal(F.max_pool2d(edges, 8) > 0.2, some > 0)
-show(planes([("edges", edges[0]), ("an edge in this region", F.max_pool2d(edges, 8)[0])]), "regions")
+show(
+    planes([("edges", edges[0]), ("an edge in this region", F.max_pool2d(edges, 8)[0])]), "regions"
+)
 
 # %% [markdown]
 # > **11.8** Pooling makes a representation less sensitive to being sampled down.
 #
-# Take every fourth value of the edges, and of the edges moved by one pixel: hardly the same picture.
-# Take the maximum of every 4 x 4, and it is much more so.
+# Take every fourth value of the edges, and of the edges moved by one pixel: hardly the same
+# picture. Take the maximum of every 4 x 4, and it is much more so.
 
 # %% 11.8
 moved = edges.roll(1, 2)
@@ -201,17 +206,19 @@ assert sampled > 1.5 * maxima
 assert sampled > 1.5 * means
 
 # %% [markdown]
-# > **11.9** As signals: max-pooling puts out the useful information, min-pooling the noise in it, and
-# > average pooling blurs.
+# > **11.9** As signals: max-pooling puts out the useful information, min-pooling the noise in it,
+# > and average pooling blurs.
 #
 # The last is right: it is a convolution with equal weights, and removes fine detail. The first two
 # depend on what is bright. Bright strokes on black with *dark* noise: the maximum keeps the
-# strokes. With *bright* noise it spreads the noise, and the minimum removes it. And one is the other
-# upside down: min(x) = -max(-x).
+# strokes. With *bright* noise it spreads the noise, and the minimum removes it. And one is the
+# other upside down: min(x) = -max(-x).
 
 # %% 11.9
 photo = grey()[None, ::2, ::2]
-assert torch.allclose(F.avg_pool2d(photo, 4), F.conv2d(photo, torch.full((1, 1, 4, 4), 1 / 16), stride=4))
+assert torch.allclose(
+    F.avg_pool2d(photo, 4), F.conv2d(photo, torch.full((1, 1, 4, 4), 1 / 16), stride=4)
+)
 assert torch.equal(F.min_pool2d(photo, 3), -F.max_pool2d(-photo, 3))
 speckled = torch.rand(photo.shape) < 0.03
 for noise, level in (("dark", 0.0), ("bright", 1.0)):
@@ -225,5 +232,8 @@ for noise, level in (("dark", 0.0), ("bright", 1.0)):
     assert error[better] < error["mean"] < error[worse]
 noisy = torch.where(speckled, 1.0, photo)[0]
 shown = [(n, p(noisy[None], 2)[0]) for n, p in (("maxima", F.max_pool2d), ("minima", F.min_pool2d))]
-show(planes([("bright noise", noisy), *shown, ("means", F.avg_pool2d(noisy[None], 2)[0])], 2), "noise")
+show(
+    planes([("bright noise", noisy), *shown, ("means", F.avg_pool2d(noisy[None], 2)[0])], 2),
+    "noise",
+)
 assert F.avg_pool2d(photo, 4).var() < photo.var()

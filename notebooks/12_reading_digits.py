@@ -19,10 +19,10 @@
 
 # %%
 import torch
-from tour import accuracy, chart, digits, fit, images, mnist, parameters, planes, show
 
 import faltung
 from faltung import nn, pictures
+from tour import accuracy, chart, digits, fit, images, mnist, parameters, planes, show
 
 torch.manual_seed(0)
 
@@ -36,8 +36,8 @@ assert x.shape == (1437, 1, 8, 8)
 assert sorted(set(labels.tolist())) == list(range(10))
 
 # %% [markdown]
-# > **12.2** A convolutional network reads them: layers that keep the size, pools that halve it, and at
-# > the end ten outputs, one for each digit.
+# > **12.2** A convolutional network reads them: layers that keep the size, pools that halve it, and
+# > at the end ten outputs, one for each digit.
 
 # %% 12.2 tags=["varies"]
 
@@ -56,7 +56,9 @@ model = network(8)
 before = model[0].weight.detach().clone()
 losses = fit(model, x, labels, epochs=15, rate=5e-3)
 share = accuracy(model, x_held, held)
-print(f"{parameters(model):,} parameters; {share:.1%} of {len(held)} digits it never saw read right")
+print(
+    f"{parameters(model):,} parameters; {share:.1%} of {len(held)} digits it never saw read right"
+)
 show(chart(range(1, 16), {"loss": losses}, "epoch", "loss", log=True), "loss")
 assert share > 0.97
 assert losses[-1] < losses[0] / 20
@@ -72,7 +74,7 @@ print(faltung.summary(model, (1, 1, 8, 8)))
 # %% 12.3 tags=["varies"]
 learned = model[0].weight.detach()
 assert (learned - before).norm() > 0.2 * before.norm()
-show(planes([(str(k), w[0]) for k, w in enumerate(learned)], 8, signed=True, height=1.1), "kernels")
+show(pictures.kernels(model, "0"), "kernels")
 
 # %% [markdown]
 # > **12.4** An output plane is a feature map: what one kernel found in the picture.
@@ -81,8 +83,7 @@ show(planes([(str(k), w[0]) for k, w in enumerate(learned)], 8, signed=True, hei
 with torch.no_grad():
     maps = model[:2](x_held[:1])[0]
 assert maps.shape == (16, 8, 8)
-titled = [("the picture", x_held[0, 0]), *((f"map {k}", plane) for k, plane in enumerate(maps[:7]))]
-show(planes(titled, 8, height=1.2), "maps")
+show(pictures.feature_maps(model, x_held[:1], "1"), "maps")
 
 # %% [markdown]
 # What it read wrong, and what it took it for:

@@ -40,7 +40,7 @@ _TEXTS = {
 
 def notebook(chapter: Path) -> NotebookNode:
     """Return a chapter as a notebook without outputs; the same script gives the same notebook."""
-    made = jupytext.read(chapter)
+    made: NotebookNode = jupytext.read(chapter)
     for number, cell in enumerate(made.cells):
         cell["id"] = f"cell-{number:02}"
     made.metadata = {"kernelspec": made.metadata["kernelspec"]}
@@ -69,7 +69,8 @@ def execute(made: NotebookNode, manager: KernelManager) -> NotebookNode:
     Raises:
         nbclient.exceptions.CellExecutionError: A cell failed.
     """
-    made.cells.insert(0, nbformat.v4.new_code_cell(_FRESH, id="fresh"))
+    fresh = {"cell_type": "code", "id": "fresh", "metadata": {}, "source": _FRESH, "outputs": []}
+    made.cells.insert(0, nbformat.from_dict(fresh | {"execution_count": None}))
     client = NotebookClient(made, km=manager, timeout=_SECONDS, record_timing=False)
     client.execute()
     del made.cells[0]
@@ -121,7 +122,7 @@ def statements() -> list[dict[str, str]]:
 def listing() -> str:
     """Return the made part of README.md: the chapters, and where each statement is shown."""
     lines = []
-    where = {}
+    where: dict[str, str] = {}
     for chapter in CHAPTERS:
         title = next(c.source for c in notebook(chapter).cells).splitlines()[0].removeprefix("# ")
         lines.append(f"- [{title}]({chapter.stem}.ipynb) ([script]({chapter.name}))")
@@ -135,8 +136,12 @@ def listing() -> str:
         for row in rows:
             numbers = row["shown"].split()
             links = ", ".join(f"[{number}]({where[number]})" for number in numbers) or "—"
-            meaning = " ".join(said[number] for number in numbers) or "leads on, says nothing to check"
-            lines.append(f"| {row['lines']} | {_safe(row['statement'])} | {links} | {_safe(meaning)} |")
+            meaning = (
+                " ".join(said[number] for number in numbers) or "leads on, says nothing to check"
+            )
+            lines.append(
+                f"| {row['lines']} | {_safe(row['statement'])} | {links} | {_safe(meaning)} |"
+            )
         lines.append("")
     return "\n".join(lines)
 
@@ -157,7 +162,8 @@ def main() -> None:
         for chapter in CHAPTERS:
             if not numbers or int(chapter.stem[:2]) in numbers:
                 made = execute(notebook(chapter), manager)
-                nbformat.write(made, chapter.with_suffix(".ipynb"))
+                text = nbformat.writes(made, indent=1, ensure_ascii=False) + "\n"
+                chapter.with_suffix(".ipynb").write_text(text, encoding="utf-8")
                 print(f"made {chapter.stem}.ipynb")
     README.write_text(with_listing(README.read_text(encoding="utf-8")), encoding="utf-8")
 

@@ -20,7 +20,9 @@ def main() -> None:
     """Read the arguments and run."""
     numbers = [int(chapter.stem[:2]) for chapter in CHAPTERS]
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("number", nargs="*", type=int, choices=numbers, help="chapters; default all")
+    parser.add_argument(
+        "number", nargs="*", type=int, choices=numbers, help="chapters; default all"
+    )
     parser.add_argument("--out", type=Path, default=tour.FOLDER, help="folder of the pictures")
     arguments = parser.parse_args()
     tour.FOLDER = arguments.out

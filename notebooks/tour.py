@@ -7,7 +7,7 @@ below `FOLDER` and says where.
 import inspect
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def show(figure: Figure, name: str) -> None:
     content = io.BytesIO()
     picture.quantize(COLOURS, dither=Image.Dither.NONE).save(content, "PNG", optimize=True)
     if "ipykernel" in sys.modules:
-        from IPython.display import display
+        from IPython.display import display  # noqa: PLC0415 (a script does without it)
 
         text = figure.get_label() or name
         display({"image/png": content.getvalue(), "text/plain": text}, raw=True)
@@ -83,7 +83,12 @@ def planes(shown: Planes, columns: int = 4, *, signed: bool = False, height: flo
 
 
 def chart(
-    x: Sequence[float], lines: dict[str, Sequence[float]], across: str, up: str, *, log: bool = False
+    x: Sequence[float],
+    lines: Mapping[str, Sequence[float]],
+    across: str,
+    up: str,
+    *,
+    log: bool = False,
 ) -> Figure:
     """Return a chart of named lines over common places `x`, the axes labelled."""
     figure = Figure(figsize=(5.5, 3), layout="tight")
