@@ -27,7 +27,6 @@ def lab(
         if name not in NEEDED:
             raise
         raise MissingExtraError(
-            f"the lab needs the package {name}, which is not installed: "
-            f'pip install "faltung[lab]"'
+            f'the lab needs the package {name}, which is not installed: pip install "faltung[lab]"'
         ) from None
     serve(port, run, opens, typer.echo)

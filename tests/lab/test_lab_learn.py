@@ -16,6 +16,7 @@ def test_it_goes_the_way_of_the_seeds_loop() -> None:
         loss = ((torch.nn.functional.conv2d(x, w) - y) ** 2).sum()
         assert told.losses[step] == pytest.approx(loss.item(), rel=1e-5)
         loss.backward()
+        assert w.grad is not None
         with torch.no_grad():
             w -= 0.03 * w.grad
         w.grad = None
@@ -32,7 +33,8 @@ def test_strict_convolution_learns_the_kernel_turned(flip: bool, learned: list[i
 
 def test_steps_one_by_one_are_the_steps_at_once() -> None:
     whole = learn(LearnAsked(seed=2, steps=6))
-    kernel, losses = whole.kernels[0], []
+    kernel = whole.kernels[0]
+    losses: list[float] = []
     for _ in range(6):
         told = learn(LearnAsked(kernel=kernel, steps=1))
         kernel, losses = told.kernels[-1], [*losses, told.losses[0]]

@@ -11,12 +11,12 @@ from typing import Any
 import httpx
 import pytest
 from serving import Served
+from support import run
 
 from faltung import lab_command
 from faltung.errors import ArgumentError, MissingExtraError
 from faltung.lab import server
 from faltung.lab.server import listen
-from support import run
 
 REQUEST = b"POST /api/window HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Length: 5000\r\n\r\n"
 
@@ -46,7 +46,9 @@ def test_it_listens_on_this_machine_alone(served: Served) -> None:
 def test_a_port_in_use(served: Served) -> None:
     done = run("lab", "--no-open", "--port", str(served.port))
     assert done.returncode == 2
-    sentence = f"error: port is {served.port}, which cannot be had (Address already in use): another"
+    sentence = (
+        f"error: port is {served.port}, which cannot be had (Address already in use): another"
+    )
     assert done.stderr.startswith(sentence)
     assert "any free one with --port 0" in done.stderr
 
@@ -122,7 +124,8 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_page_is_opened_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened, said = [], []
+    opened: list[str] = []
+    said: list[str] = []
 
     def once(self: Any, sockets: Any) -> None:
         self.ready()

@@ -13,7 +13,10 @@ from faltung.lab.cells import CellAsked, input_cell, output_cell
 from faltung.lab.window import WindowAsked, slide
 from oracle import conv2d
 
-SEEDS = {"input": [[[0, 1, 2], [3, 4, 5], [6, 7, 8]]], "kernel": [[[[0, 1], [2, 3]]]]}
+SEEDS: dict[str, Any] = {
+    "input": [[[0, 1, 2], [3, 4, 5], [6, 7, 8]]],
+    "kernel": [[[[0, 1], [2, 3]]]],
+}
 SETTINGS: list[dict[str, Any]] = [
     {},
     {"padding": 1},

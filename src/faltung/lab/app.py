@@ -48,7 +48,7 @@ def create_app(network: Network, port: int) -> App:
     _answer_network(app, network)
     _answer_measurements(app)
     app.mount("/", StaticFiles(directory=STATIC, html=True))
-    return Guard(app, port, {"/api/photo": photo.LARGEST})  # type: ignore[arg-type]
+    return Guard(app, port, {"/api/photo": photo.LARGEST})
 
 
 @asynccontextmanager

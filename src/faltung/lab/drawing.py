@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -62,7 +63,7 @@ def framed(text: str, frame: Frame) -> Framed:
         DataError: The text is no drawing.
     """
     ink = ink_of(text)
-    rows, columns = ((ink > _PAPER).any(axis).nonzero()[0] for axis in (1, 0))
+    rows, columns = (np.flatnonzero((ink > _PAPER).any(axis=axis)) for axis in (1, 0))
     if rows.size == 0:
         step = CANVAS / frame.size
         empty = torch.zeros(frame.size, frame.size, dtype=torch.uint8)

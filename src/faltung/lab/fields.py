@@ -90,7 +90,7 @@ def ink_of(text: str) -> Floats:
             f"drawing is no picture of {CANVAS} x {CANVAS} bytes in base64: send one byte a pixel, "
             f"row by row"
         )
-    ink: Floats = pixels.reshape(CANVAS, CANVAS).astype(np.float32) / 255
+    ink: Floats = pixels.reshape(CANVAS, CANVAS).astype(np.float32) / np.float32(255)
     return ink
 
 

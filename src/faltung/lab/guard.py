@@ -128,7 +128,9 @@ class Guard:
         try:
             return await asyncio.wait_for(_read(receive, most), PATIENCE)
         except asyncio.TimeoutError:
-            raise Refusal(408, f"the body did not come within {PATIENCE:g} s: send it again") from None
+            raise Refusal(
+                408, f"the body did not come within {PATIENCE:g} s: send it again"
+            ) from None
 
 
 def _headers(scope: Message) -> dict[str, list[str]]:

@@ -19,6 +19,7 @@ from faltung.lab.drawing import Framed, framed
 from faltung.recognition.checkpoint import OpenRun, open_run
 from faltung.recognition.framing import frame_file
 
+ALONE = (Window(1), Window(1))
 SHIPPED = Path(__file__).parent / "shipped"
 
 
@@ -37,14 +38,14 @@ class Stage:
     Attributes:
         kind: "conv", "pool", "norm", "relu" or "linear".
         module: The layer.
-        windows: Its windows along height and width; None where it takes each number alone, or all.
+        windows: Its windows along height and width; of one tap where it has none.
         field: The receptive field of its units along one axis; both are alike, since pictures and
             windows of these networks are square.
     """
 
     kind: str
     module: torch.nn.Module
-    windows: tuple[Window, Window] | None
+    windows: tuple[Window, Window]
     field: ReceptiveField
 
 
@@ -130,12 +131,12 @@ def _samples(files: list[Path], run: OpenRun) -> Iterator[Sample]:
 def _stages(run: OpenRun) -> Iterator[Stage]:
     length, field = run.frame.size, ReceptiveField()
     for module in run.model.body:
-        over = None
+        over = ALONE
         if isinstance(module, (nn.Conv2d, nn.MaxPool2d)):
             over = _windows(module, length)
             length, field = over[0].output(length), field.through(over[0])
         yield Stage(_kind(module), module, over, field)
-    yield Stage("linear", run.model.head, None, ReceptiveField(run.frame.size))
+    yield Stage("linear", run.model.head, ALONE, ReceptiveField(run.frame.size))
 
 
 def _kind(module: torch.nn.Module) -> str:

@@ -147,11 +147,11 @@ def _target(network: Network, asked: ReadAsked, done: Pass) -> Tensor | None:
 def _layer(stage: Stage, result: Tensor, gradient: Tensor | None) -> Layer:
     maps = result[0]
     shape = (*maps.shape, 1, 1)[:3]
-    window = (1, 1) if stage.windows is None else tuple(over.size for over in stage.windows)
+    rows, columns = stage.windows
     return Layer(
         stage.kind,
         (shape[0], shape[1], shape[2]),
-        (window[0], window[1]),
+        (rows.size, columns.size),
         stage.field.size,
         packed(maps[:MAPS]),
         None if gradient is None else packed(gradient[0, :MAPS]),

@@ -1,11 +1,12 @@
 """The lab as a process: a port of this machine, a server on it, a browser that is opened."""
 
 import os
+import platform
 import socket
-import sys
 import threading
 import webbrowser
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
@@ -87,22 +88,20 @@ def serve(port: int, run: Path | None, opens: bool | None, say: Callable[[str], 
                 threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
         config = uvicorn.Config(
-            create_app(network, port),  # type: ignore[arg-type]
+            create_app(network, port),
             log_level="warning",
             limit_concurrency=CONNECTIONS,
             timeout_graceful_shutdown=GRACE,
             server_header=False,
             ws="none",
         )
-        try:
+        with suppress(KeyboardInterrupt):
             Server(config, ready).run(sockets=[listening])
-        except KeyboardInterrupt:
-            pass
     say("the lab has ended")
 
 
 def _screen() -> bool:
     """Say whether a browser could be seen."""
-    if sys.platform.startswith("linux"):
+    if platform.system() == "Linux":
         return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     return True

@@ -1,8 +1,7 @@
-"""One unit of a network: its window, its kernel, its sum, and its receptive field on the drawing."""
+"""One unit of a network: its window, its kernel, its sum, its receptive field on the drawing."""
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from faltung.lab.fields import Asked, Drawing
@@ -101,7 +100,7 @@ _Told = tuple[list[Part], tuple[int, int, int, int], str]
 
 
 def _convolution(stage: Stage, maps: Tensor, unit: Unit, value: float) -> _Told:
-    weight: Tensor = stage.module.weight[unit.channel]  # type: ignore[index, assignment]
+    weight: Tensor = stage.module.weight[unit.channel]  # type: ignore[index]
     window = _window(stage, unit)
     parts = []
     for channel, (plane, kernel) in enumerate(zip(maps, weight, strict=True)):
@@ -142,8 +141,8 @@ def _relu(_: Stage, maps: Tensor, unit: Unit, value: float) -> _Told:
 
 def _linear(stage: Stage, maps: Tensor, unit: Unit, value: float) -> _Told:
     channels, rows, columns = maps.shape
-    weight: Tensor = stage.module.weight[unit.channel]  # type: ignore[index, assignment]
-    bias: float = stage.module.bias[unit.channel].item()  # type: ignore[index, union-attr]
+    weight: Tensor = stage.module.weight[unit.channel]  # type: ignore[index]
+    bias: float = stage.module.bias[unit.channel].item()  # type: ignore[index]
     shaped = weight.reshape(channels, rows, columns)
     parts = [
         Part(c, maps[c].tolist(), shaped[c].tolist(), float((maps[c] * shaped[c]).sum()))
@@ -162,14 +161,12 @@ def _alone(
 
 
 def _window(stage: Stage, unit: Unit) -> tuple[int, int, int, int]:
-    assert stage.windows is not None  # noqa: S101 (a layer of this kind has them)
     rows, columns = stage.windows
     return rows.start(unit.row), columns.start(unit.column), rows.extent, columns.extent
 
 
 def _under(plane: Tensor, stage: Stage, unit: Unit) -> list[list[float | None]]:
     """Return the numbers of a map under the window of a unit, None in the padding."""
-    assert stage.windows is not None  # noqa: S101
     rows, columns = stage.windows
     height, width = plane.shape
     down = [rows.start(unit.row) + tap * rows.dilation for tap in range(rows.size)]

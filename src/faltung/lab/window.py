@@ -1,7 +1,7 @@
 """The window over an input: one convolution, with all that the page draws of it."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, cast
+from typing import Annotated
 
 import torch
 import torch.nn.functional as tf
@@ -120,7 +120,7 @@ def convolve(asked: WindowAsked) -> Convolution:
     x, w = table("input", asked.input), table("kernel", asked.kernel)
     for name in ("stride", "padding", "dilation", "groups"):
         at_most(name, getattr(asked, name), REACH)
-    given = cast("dict[str, Any]", asked.model_dump())
+    given = asked.model_dump()
     stride, padding, dilation, groups = (
         given[name] for name in ("stride", "padding", "dilation", "groups")
     )

@@ -47,7 +47,7 @@ function walk(element, root, area, above) {
   boxed(root, style, place, opacity);
   if (element instanceof HTMLCanvasElement) {
     const picture = { ...place, href: element.toDataURL(), preserveAspectRatio: "none", opacity };
-    root.append(svg("image", { ...picture, style: "image-rendering: pixelated" }));
+    root.append(svg("image", { ...picture, "image-rendering": "pixelated" }));
     return;
   }
   for (const child of element.childNodes) {

@@ -11,7 +11,7 @@ const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRi
 //   most     the number that gets the strongest colour
 //   side     pixels of a cell
 //   edit     called with (row, column, number) of the inner part; none where it cannot be edited
-//   enter    called with (row, column, event) for the cell under the pointer or the focus
+//   enter    called with (row, column) for the cell under the pointer or the focus
 //   brush    returns a number to draw with, or null
 //   write    how a number is written in a cell
 export function grid(values, { label, inner, most, side = 34, edit, enter, brush, write = short }) {
@@ -98,10 +98,12 @@ export function grid(values, { label, inner, most, side = 34, edit, enter, brush
     else return;
     event.preventDefault();
   };
-  table.onfocusin = table.onpointerover = (event) => {
+  const entered = (event) => {
     const place = at(event);
-    if (place) enter?.(...place, event);
+    if (place) enter?.(...place);
   };
+  table.addEventListener("focusin", entered);
+  table.addEventListener("pointerover", entered);
   table.onpointerdown = table.onpointermove = (event) => {
     const value = brush?.();
     if (value === null || value === undefined || !(event.buttons & 1)) return;

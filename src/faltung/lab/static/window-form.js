@@ -1,6 +1,6 @@
 // The settings of the window view: where the input and the kernel come from, and the layer.
 import { ask } from "./api.js";
-import { button, choice, field, h, number, tick } from "./dom.js";
+import { choice, field, h, number, tick } from "./dom.js";
 import { t } from "./i18n.js";
 import {
   CHANNELS, INPUTS, KERNELS, MODES, RULES, SIDE, TAPS, withInput, withKernel, withTable,
@@ -81,10 +81,10 @@ function kernels(held, change, fail) {
       fail(error);
     }
   };
-  text.onkeydown = (event) => event.key === "Enter" && typed();
+  text.onchange = typed;
   return h("fieldset", {}, h("legend", {}, t("kernel")),
     field(t("source"), choice(pairs, state.preset, set)),
-    field(t("typed"), text), button("↵", typed, { class: "unseen", "aria-label": t("typed"), tabindex: "-1" }),
+    field(t("typed"), text),
     h("div", { class: "three" },
       size(t("kernelRows"), plane.length, TAPS, (rows) => grown({ rows })),
       size(t("kernelColumns"), plane[0].length, TAPS, (columns) => grown({ columns })),

@@ -14,6 +14,7 @@ export function mount(root, given, keep) {
   let digits = [];
   let timer = 0;
   let alive = true;
+  let pointed = null; // the input cell that is shown instead of an output
   const brush = { on: false, value: 9 };
   const solve = latest();
   const look = latest();
@@ -81,7 +82,7 @@ export function mount(root, given, keep) {
         h: state.input[0].length, w: state.input[0][0].length, eh: slid.rows.extent, ew: slid.columns.extent,
         t: slid.rows.before, b: slid.rows.after, l: slid.columns.before, r: slid.columns.after, y, x,
       });
-      await showOutput(state.shown, Math.floor(state.at / x), state.at % x);
+      await shown();
     } catch (refusal) {
       if (!alive) return;
       pause();
@@ -105,7 +106,13 @@ export function mount(root, given, keep) {
     } else showInput(channel, row, column);
   }
 
+  function shown() {
+    const columns = slid.columns.outputs;
+    return pointed ? showInput(...pointed) : showOutput(state.shown, Math.floor(state.at / columns), state.at % columns);
+  }
+
   async function showOutput(k, y, x) {
+    pointed = null;
     const told = await asked("/api/window/output", k, y, x);
     if (!told) return;
     picture.output(state, told, k, y, x);
@@ -114,7 +121,11 @@ export function mount(root, given, keep) {
 
   async function showInput(c, y, x) {
     const [height, width] = [state.input[0].length, state.input[0][0].length];
-    if (y < 0 || x < 0 || y >= height || x >= width) return;
+    if (y < 0 || x < 0 || y >= height || x >= width || c >= state.input.length) {
+      pointed = null;
+      return;
+    }
+    pointed = [c, y, x];
     const told = await asked("/api/window/input", c, y, x);
     if (!told) return;
     picture.input(told, c, y, x);
@@ -197,8 +208,7 @@ export function mount(root, given, keep) {
     if (!slid || picture.element.clientWidth === wide) return;
     wide = picture.element.clientWidth;
     picture.draw(state, slid);
-    const columns = slid.columns.outputs;
-    showOutput(state.shown, Math.floor(state.at / columns), state.at % columns);
+    shown();
   };
   window.addEventListener("resize", resized);
   settings();
