@@ -115,7 +115,7 @@ LAYERS = [
     ["analysis.causes", "analysis.costs", "analysis.operands"],
     ["analysis.misfit"],
     ["analysis.capture"],
-    ["analysis.moving"],
+    ["analysis.mixing", "analysis.moving"],
     ["analysis.rules"],
     ["analysis.fields"],
     ["analysis.layers"],
@@ -161,7 +161,8 @@ LAYERS = [
     ["lab.server"],
     ["lab_command"],
     ["analysis.loading"],
-    ["analysis_commands", "commands"],
+    ["draw_inputs"],
+    ["analysis_commands", "commands", "draw_commands"],
     ["cli"],
     ["__main__"],
 ]

@@ -16,6 +16,7 @@ import yaml
 
 from faltung.analysis_commands import COMMANDS as ANALYSIS
 from faltung.commands import COMMANDS
+from faltung.draw_commands import draw
 from faltung.errors import ArgumentError, ConfigError, FaltungError, RunError
 from faltung.lab_command import lab
 
@@ -292,3 +293,4 @@ def edges(
 
 for command in (*COMMANDS, *ANALYSIS, lab):
     app.command()(command)
+app.add_typer(draw, name="draw")

@@ -8,6 +8,8 @@ from importlib import resources
 from pathlib import Path
 
 import jinja2
+import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -17,11 +19,12 @@ from faltung.pictures.saving import checked_target, rendered, write
 ENDINGS = (".gif", ".html")
 MOST_FRAMES = 150
 SHORTEST = 0.02  # seconds; browsers show shorter frames of a GIF for longer
-GIF_DPI = 110
-COLOURS = 128  # of a GIF
+GIF_DPI = 100
+COLOURS = 64  # of a GIF
 LAST = 2  # times as long as the others the last frame of a GIF is shown
 
 Frame = Callable[[], Figure]
+Bytes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,8 @@ class Animation:
     def gif(self) -> bytes:
         """Return the animation as a GIF that repeats; the last frame stays twice as long."""
         drawn = [_pixels(frame()) for frame in self.frames]
-        shared = drawn[-1].quantize(COLOURS)  # the last frame shows most, so all colours
-        images = [image.quantize(palette=shared, dither=Image.Dither.NONE) for image in drawn]
+        shared = _commonest(drawn[-1])  # the last frame shows most, so all colours
+        images = [_in_colours(image, shared) for image in drawn]
         still = round(self.seconds * 1000)
         content = io.BytesIO()
         images[0].save(
@@ -102,6 +105,24 @@ def animated(frames: Sequence[Frame], seconds: float) -> Animation:
     if not SHORTEST <= seconds <= 60:
         raise ArgumentError(f"seconds is {seconds}: a frame is shown for {SHORTEST} to 60 seconds")
     return Animation(tuple(frames), seconds)
+
+
+def _commonest(image: Image.Image) -> Bytes:
+    """Return the commonest colours (COLOURS, 3) of an image, as they are."""
+    counted = image.getcolors(image.width * image.height) or []
+    colours = [colour for _, colour in sorted(counted, reverse=True)[:COLOURS]]
+    return np.array(colours, np.uint8)
+
+
+def _in_colours(image: Image.Image, palette: Bytes) -> Image.Image:
+    """Return an image in the nearest colours of a palette; its own stay exactly as they are."""
+    pixels = np.asarray(image).reshape(-1, 3)
+    colours, which = np.unique(pixels, axis=0, return_inverse=True)
+    apart = colours[:, None].astype(np.int64) - palette[None]
+    nearest = np.square(apart).sum(2).argmin(1).astype(np.uint8)
+    drawn = Image.fromarray(nearest[which.reshape(image.height, image.width)], "P")
+    drawn.putpalette(palette.tobytes())
+    return drawn
 
 
 def _pixels(figure: Figure) -> Image.Image:

@@ -235,7 +235,7 @@ class Canvas:
         """Add any shape that lies within a box (left, top, right, bottom)."""
         if name:
             patch.set_gid(name)
-        self.axes.add_patch(patch)
+        self.axes.add_artist(patch)  # `add_patch` would compute limits, which are known here
         self.reach(*box)
 
     def finished(self, description: str) -> Figure:

@@ -111,13 +111,13 @@ class _Sums:
                     f"{name} has {count} channels: at most {MOST_CHANNELS} can be read in a "
                     f"picture; choose some"
                 )
-        readable("kernel", w.shape[2], w.shape[3], most=MOST_TAPS)
-        readable("image", x.shape[1], x.shape[2])
-        y = conv2d(x, w, b, stride, padding, dilation, flip=flip)
+        readable("kernel", w.shape[2:], most=MOST_TAPS)
+        readable("image", x.shape[1:])
+        y = conv2d(x[None], w, b, stride, padding, dilation, flip=flip)[0]
         lengths, size = (x.shape[1], x.shape[2]), (w.shape[2], w.shape[3])
         sliding = slide(lengths, size, stride, padding, dilation, flip=flip)
         down, right = sliding.frame
-        readable("image with its padding", len(down), len(right))
+        readable("image with its padding", (len(down), len(right)))
         alone = w.flatten(0, 1)[:, None]
         repeated = x.repeat(len(w), 1, 1)
         parts = conv2d(repeated, alone, None, stride, padding, dilation, len(alone), flip=flip)

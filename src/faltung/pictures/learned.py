@@ -153,7 +153,7 @@ def _maps(model: torch.nn.Module, x: Tensor, path: str) -> Tensor:
 
 
 def _layer(model: torch.nn.Module, path: str) -> torch.nn.Module:
-    known = {name: module for name, module in model.named_modules() if name}
+    known: dict[str, torch.nn.Module] = {n: m for n, m in model.named_modules() if n}
     if path not in known:
         close = difflib.get_close_matches(path, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"the layers are {', '.join(known)}"
@@ -200,9 +200,9 @@ def _image(canvas: Canvas, image: Tensor, shown_as: Any) -> float:
         pixels = levels(image)
     if pixels is None:
         return 0.0
-    high, wide = pixels.shape[:2]
-    longest = 2 * PLANE
-    size = (longest * wide / max(high, wide), longest * high / max(high, wide))
+    high, wide = int(pixels.shape[0]), int(pixels.shape[1])
+    scale = 2 * PLANE / max(high, wide)
+    size = (scale * wide, scale * high)
     canvas.picture((0.0, 0.0), size, pixels, cmap="gray")
     canvas.box((0.0, 0.0, *size))
     canvas.text(size[0] + 0.3, size[1] / 2, f"input {high}×{wide}", style.SMALL, style.FAINT,

@@ -4,6 +4,7 @@ Flattened row by row, the image becomes a vector, and a convolution the product 
 Toeplitz matrix: a row for each output, a column for each pixel, the same few weights in every row.
 """
 
+import math
 from typing import Any
 
 import matplotlib as mpl
@@ -99,17 +100,18 @@ def convolution_matrix(
         DtypeError: An argument holds no real numbers.
     """
     x, w = numbers("image", image, 2), numbers("kernel", kernel, 2)
-    readable("kernel", *w.shape, most=MOST_TAPS)
+    readable("kernel", w.shape, most=MOST_TAPS)
     given: Any = {"stride": stride, "padding": padding, "dilation": dilation, "flip": flip}
-    y = conv2d(x[None], w[None, None], **given)[0]
-    if max(x.numel(), y.numel()) > MOST:
+    lengths, size = (x.shape[0], x.shape[1]), (w.shape[0], w.shape[1])
+    sliding = slide(lengths, size, **given)
+    outputs = math.prod(sliding.outputs)
+    if max(x.numel(), outputs) > MOST:
         raise ShapeError(
-            f"the matrix has {y.numel()} rows and {x.numel()} columns, one for each output and "
+            f"the matrix has {outputs} rows and {x.numel()} columns, one for each output and "
             f"pixel: at most {MOST} of each can be seen in a picture; use a smaller image"
         )
-    lengths, size = (x.shape[0], x.shape[1]), (w.shape[0], w.shape[1])
-    matrix = toeplitz(w, lengths, **given)
-    which = _taps(slide(lengths, size, **given))
+    y = conv2d(x[None], w[None, None], **given)[0]
+    matrix, which = toeplitz(w, lengths, **given), _taps(sliding)
     if flip:
         which = torch.where(which >= 0, w.numel() - 1 - which, which)
     difference = float((matrix @ x.flatten() - y.flatten()).abs().max())

@@ -1,5 +1,6 @@
 """Arguments of pictures: small planes of numbers, and the windows that slide over them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,15 +52,15 @@ def numbers(name: str, value: Any, rank: int) -> Tensor:
     return tensor.to(torch.float64)
 
 
-def readable(name: str, rows: int, columns: int, most: int = MOST_CELLS) -> None:
+def readable(name: str, size: Sequence[int], most: int = MOST_CELLS) -> None:
     """Require that a grid is small enough for its cells to be read.
 
     Raises:
         ShapeError: It has too many rows or columns.
     """
-    if max(rows, columns) > most:
+    if max(size) > most:
         raise ShapeError(
-            f"{name} has {rows} x {columns} cells: at most {most} x {most} can be read in a "
+            f"{name} has {size[0]} x {size[1]} cells: at most {most} x {most} can be read in a "
             f"picture; cut out a part"
         )
 

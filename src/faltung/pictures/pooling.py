@@ -135,11 +135,11 @@ class _Pool:
         if kind == "avg" and pair("dilation", dilation) != (1, 1):
             raise ArgumentError(f"dilation is {dilation}: the window of a mean has none; use 1")
         x, size = numbers("image", image, 2), pair("kernel_size", kernel_size)
-        readable("image", *x.shape)
+        readable("image", x.shape)
         step = size if stride is None else stride
         sliding = slide((x.shape[0], x.shape[1]), size, step, padding, dilation, ceil=ceil)
         down, right = sliding.frame
-        readable("image with its padding", len(down), len(right))
+        readable("image with its padding", (len(down), len(right)))
         at = None
         if kind == "avg":
             y = avg_pool2d(x[None], size, step, padding, ceil, include_padding)

@@ -18,6 +18,7 @@ from faltung.pictures.planes import numbers
 
 WIDE = 13.0  # cells: longer side of a panel
 APART = 1.2
+FARTHEST = 2  # times the picture: larger fields are said in words only
 WASHED = 0.55  # how far the picture under the heat is washed out
 HEAT = (0.72, 0.14, 0.0)  # the colour of much energy
 SHARE = 0.9  # of the energy, in the caption
@@ -71,20 +72,25 @@ def receptive_field(
     if not rows:
         raise ArgumentError(f"unit {unit} of {layer} sees nothing but padding: choose another")
     energy = effective_field(model, batch, layer, unit, samples=samples)
-    picture = levels(x) if shown_as is None else _unit_levels(shown_as)
+    picture = levels(x) if shown_as is None else _as_levels(shown_as)
     canvas = Canvas()
     scale = WIDE / max(field.image)
     size = (field.image[1] * scale, field.image[0] * scale)
     theory = _sizes(field, rows, columns)
-    _panel(canvas, 0.0, size, picture, "what it can see", [theory])
+    _panel(canvas, 0.0, size, picture)
     _frames(canvas, 0.0, scale, field, unit)
-    left = canvas.right + APART
+    left = max(canvas.right, size[0]) + APART
     said = _concentration(energy, len(rows) * len(columns))
-    _panel(canvas, left, size, heated(picture, energy), "what counts", [said])
+    _panel(canvas, left, size, heated(picture, energy))
     box = tuple(edge * scale for edge in (columns.start, rows.start, columns.stop, rows.stop))
     canvas.frame((left + box[0], box[1], left + box[2], box[3]), style.BLUE, dashed=False)
     title = f"unit ({unit[0]}, {unit[1]}) of the {size_of(field.map)} map of {layer}"
-    canvas.text((canvas.left + canvas.right) / 2, canvas.top - 0.5, title, bold=True, down="bottom")
+    top, bottom = canvas.top - 0.25, canvas.bottom + 0.3
+    panels = ((0.0, "what it can see", theory), (left, "what counts", said))
+    for edge, name, words in panels:
+        canvas.text(edge + size[0] / 2, top, name, down="bottom")
+        canvas.text(edge + size[0] / 2, bottom, words, style.SMALL, style.FAINT, down="top")
+    canvas.text((canvas.left + canvas.right) / 2, canvas.top - 0.3, title, bold=True, down="bottom")
     return canvas.finished(f"{title}: {theory}; {said}")
 
 
@@ -127,7 +133,7 @@ def _unit(field: Field, row: int | None, column: int | None) -> tuple[int, int]:
     return places[0], places[1]
 
 
-def _unit_levels(pixels: Any) -> Floats:
+def _as_levels(pixels: Any) -> Floats:
     """Return pixels 0 to 255 or 0 to 1 as 0 to 1."""
     array = np.asarray(pixels)
     levels_01: Floats = array / 255.0 if array.dtype == np.uint8 else array.astype(np.float64)
@@ -140,7 +146,8 @@ def _sizes(field: Field, rows: range, columns: range) -> str:
     if field.rows is None or field.columns is None:
         return f"receptive field {clipped} pixels on the picture"
     whole = size_of((field.rows.size, field.columns.size))
-    return f"receptive field {whole} pixels, {clipped} of them on the picture"
+    inside = "" if whole == clipped else f", {clipped} of them on the picture"
+    return f"receptive field {whole} pixels{inside}"
 
 
 def _concentration(energy: Floats, pixels: int) -> str:
@@ -153,15 +160,10 @@ def _concentration(energy: Floats, pixels: int) -> str:
     return f"{SHARE:.0%} of the gradient's energy on {count / pixels:.1%} of these pixels"
 
 
-def _panel(
-    canvas: Canvas, left: float, size: tuple[float, float], pixels: Floats, title: str,
-    words: list[str],
-) -> None:  # fmt: skip
+def _panel(canvas: Canvas, left: float, size: tuple[float, float], pixels: Floats) -> None:
     canvas.picture(
         (left, 0.0), size, pixels, cmap="gray", vmin=0, vmax=1, interpolation="antialiased"
     )
-    canvas.text(left + size[0] / 2, -0.25, title, style.NORMAL, down="bottom")
-    canvas.lines(left + size[0] / 2, size[1] + 0.3, words, style.SMALL, style.FAINT)
 
 
 def _frames(canvas: Canvas, left: float, scale: float, field: Field, unit: tuple[int, int]) -> None:
@@ -169,7 +171,10 @@ def _frames(canvas: Canvas, left: float, scale: float, field: Field, unit: tuple
     rows, columns = field.clipped(*unit)
     if field.rows is not None and field.columns is not None:
         down, right = field.rows.span(unit[0]), field.columns.span(unit[1])
-        if (down, right) != (rows, columns):
+        beyond = (down, right) != (rows, columns)
+        if beyond and all(
+            len(span) <= FARTHEST * n for span, n in zip((down, right), field.image, strict=True)
+        ):
             box = (right.start * scale, down.start * scale, right.stop * scale, down.stop * scale)
             canvas.frame((left + box[0], box[1], left + box[2], box[3]), style.RED, dashed=True)
     box = (columns.start * scale, rows.start * scale, columns.stop * scale, rows.stop * scale)

@@ -18,7 +18,7 @@ METADATA: dict[str, dict[str, Any]] = {
     ".svg": {"Date": None},
     ".pdf": {"CreationDate": None},
 }
-_SETTINGS = {
+_SETTINGS: Any = {
     "svg.fonttype": "path",  # the same letters on every machine; the text itself is in comments
     "svg.hashsalt": "faltung",
     "svg.id": None,

@@ -65,12 +65,12 @@ def weight_counts(
         ArgumentError: A number or the padding breaks its own rule.
         ShapeError: The window is larger than the padded image.
     """
-    sizes = (in_channels, out_channels)
     lengths = pair("image_size", image_size)
-    settings = (kernel_size, stride, padding)
     with torch.device("meta"):  # the layers have sizes, but no memory
-        local = nn.LocallyConnected2d(*sizes, lengths, *settings, bias=False)
-        shared = nn.Conv2d(*sizes, *settings, bias=False)
+        local = nn.LocallyConnected2d(
+            in_channels, out_channels, lengths, kernel_size, stride, padding, bias=False
+        )
+        shared = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False)
         y = shared(torch.empty(1, in_channels, *lengths))
         inputs, outputs = in_channels * lengths[0] * lengths[1], y.numel()
         dense = torch.nn.Linear(inputs, outputs, bias=False)
@@ -110,7 +110,6 @@ def connections(
     """
     size = pair("kernel_size", kernel_size)
     step = size if stride is None else pair("stride", stride)
-    channels = (in_channels, out_channels)
     counts = weight_counts(
         image_size, size, stride=step, padding=padding,
         in_channels=in_channels, out_channels=out_channels,
@@ -136,9 +135,9 @@ def connections(
             canvas.arrow((left - APART + 0.3, HIGH / 2), (left - 0.6, HIGH / 2), style.INK)
     canvas.line((canvas.left, canvas.right), (HIGH + 1.75, HIGH + 1.75), color=style.LINE)
     sides = pair("image_size", image_size)
-    many = "" if channels == (1, 1) else f" in {in_channels} channels"
+    deep = "" if in_channels == 1 else f" in {in_channels} channels"
     words = (
-        f"image {size_of(sides)}{many}: {short(counts.inputs)} inputs × {short(counts.outputs)} "
+        f"image {size_of(sides)}{deep}: {short(counts.inputs)} inputs × {short(counts.outputs)} "
         f"outputs; windows of {size_of(size)}, stride {size_of(step)}"
     )
     canvas.text((canvas.left + canvas.right) / 2, HIGH + 3.55, words, style.SMALL, style.FAINT)

@@ -45,7 +45,7 @@ def geometry(
     lengths, size = pair("input_size", input_size), pair("kernel_size", kernel_size)
     sliding = slide(lengths, size, stride, padding, dilation, ceil=ceil_mode)
     down, right = sliding.frame
-    readable("input with its padding", len(down), len(right), most=MOST)
+    readable("input with its padding", (len(down), len(right)), most=MOST)
     canvas = Canvas()
     outputs = sliding.outputs
     middle = max(len(down) + 2 * ROOM, outputs[0], size[0]) / 2

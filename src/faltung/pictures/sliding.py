@@ -26,7 +26,7 @@ from faltung.pictures.parts import (
     size_of,
     window_box,
 )
-from faltung.pictures.planes import MOST_CELLS, Sliding, numbers, readable, slide
+from faltung.pictures.planes import Sliding, numbers, readable, slide
 
 MOST_TAPS = 7  # rows and columns of a kernel whose arithmetic can be read
 GAP = 1.5  # cells between grids, where a sign stands
@@ -128,13 +128,12 @@ class _Slide:
     ) -> "_Slide":
         """Check the arguments and compute the output."""
         x, w = numbers("image", image, 2), numbers("kernel", kernel, 2)
-        readable("kernel", *w.shape, most=MOST_TAPS)
-        readable("image", *x.shape)
+        readable("kernel", w.shape, most=MOST_TAPS)
+        readable("image", x.shape)
         lengths, size = (x.shape[0], x.shape[1]), (w.shape[0], w.shape[1])
         sliding = slide(lengths, size, stride, padding, dilation, flip=flip)
         down, right = sliding.frame
-        readable("image with its padding", len(down), len(right))
-        readable("output", *sliding.outputs, most=MOST_CELLS + MOST_TAPS)
+        readable("image with its padding", (len(down), len(right)))
         y = conv2d(x[None], w[None, None], None, stride, padding, dilation, flip=flip)[0] + bias
         return cls(x, w, w.flip((0, 1)) if flip else w, y, sliding, flip, bias)
 
