@@ -144,6 +144,25 @@ def test_fields_that_are_not_defined_say_why(name: str, words: str) -> None:
     assert min(last.sees) > 0
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.ELU(), nn.Hardsigmoid(), nn.Hardtanh(), nn.Hardswish(), nn.LeakyReLU(), nn.LogSigmoid(),
+        nn.PReLU(), nn.ReLU6(inplace=True), nn.RReLU(), nn.SELU(), nn.CELU(), nn.GELU(),
+        nn.Sigmoid(), nn.SiLU(), nn.Mish(), nn.Softplus(), nn.Softsign(), nn.Tanhshrink(),
+        nn.Threshold(0.1, 0), nn.Softmin(1), nn.Dropout2d(), nn.AlphaDropout(),
+        nn.ChannelShuffle(2), nn.InstanceNorm2d(4, affine=True), nn.RMSNorm(8), nn.GroupNorm(2, 4),
+        zoo.Does(lambda m, x: torch.where(x > 0, x, 0).clamp(0, 6) + x.new_zeros(1)),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)  # fmt: skip
+def test_ordinary_layers_are_known_and_see_what_they_are_given(layer: nn.Module) -> None:
+    report = faltung.summary(layer, (4, 8, 8))
+    assert not any(note.startswith(("taken", "not counted")) for note in report.notes)
+    assert {row.rows for row in report.rows} <= {ReceptiveField(), None}
+    assert report.rows[-1].columns == ReceptiveField()
+
+
 def test_what_is_not_known_sees_everything() -> None:
     model = zoo.Does(lambda m, x: torch.fft.fft2(m.a(x)).real, a=zoo.conv(3, 1))
     shown = faltung.summary(model, (1, 9, 8))

@@ -220,3 +220,22 @@ def test_sizes_written_as_text() -> None:
     for text in ("", "1x", "axb", "1x-2", "1x2.5", "0x3", "1 28 28"):
         with pytest.raises(ArgumentError, match=r"--input is .*: write whole sizes with x betw"):
             parsed(text)
+
+
+def test_models_whose_parameters_are_not_made() -> None:
+    with pytest.raises(ModelError, match="sizes from their first input: call it once before"):
+        faltung.summary(nn.LazyConv2d(2, 3), (1, 8, 8))
+
+
+def test_models_without_numbers() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)).to("meta")
+    assert faltung.summary(model, (1, 8, 8)).totals.macs == 648
+    assert all(checked.right for checked in faltung.analysis.verify(model, (1, 8, 8)))
+    with pytest.raises(ArgumentError, match="measured is True, but the model is on the meta dev"):
+        faltung.summary(model, (1, 8, 8), measured=True)
+
+
+@pytest.mark.filterwarnings("ignore")  # torch warns of its own scripts
+def test_models_that_are_scripted() -> None:
+    with pytest.raises(ModelError, match=r"model is scripted: analyse the torch\.nn\.Module that"):
+        faltung.summary(torch.jit.script(nn.Sequential(nn.Conv2d(1, 2, 3))), (1, 8, 8))

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import sys
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from faltung.analysis.capture import capture
 from faltung.analysis.describe import fields
 from faltung.analysis.inputs import tensors
 from faltung.analysis.layers import analyse
+from faltung.errors import MissingExtraError
 from faltung.geometry import ReceptiveField
 
 
@@ -374,3 +376,11 @@ def test_what_the_statistics_of_normalisations_do_is_told() -> None:
     group = nn.Sequential(nn.Conv2d(1, 2, 3), nn.GroupNorm(1, 2)).eval()
     assert "statistics of group_norm every cell" in faltung.summary(group, (1, 8, 8)).notes[0]
     assert faltung.summary(*zoo.CASES["channels last"]).notes == ()  # over channels alone
+
+
+def test_a_table_without_rich_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rich.table", None)
+    report = faltung.summary(nn.Conv2d(1, 2, 3), (1, 8, 8))
+    with pytest.raises(MissingExtraError, match=r'pip install "faltung\[reader\]"; str\(\) gives'):
+        report.table()
+    assert str(report).startswith("layer ")

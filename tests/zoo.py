@@ -76,6 +76,12 @@ def _halves(m: Any, x: Tensor) -> Any:
     return right + torch.cat([top, bottom], 2)
 
 
+def _without_gradients(m: Any, x: Tensor) -> Any:
+    with torch.no_grad():
+        y = m.a(x)
+    return m.b(y)
+
+
 CASES: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "local, reflected, strict, minimum": (
         nn.Sequential(
@@ -203,5 +209,36 @@ CASES: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
         (1, 12, 11),
     ),
     "one layer twice": (Does(lambda m, x: m.a(tf.relu_(m.a(x))), a=conv(3)), (4, 12, 11)),
+    "responses normalised": (
+        nn.Sequential(conv(3, 1), nn.LocalResponseNorm(3), nn.MaxPool2d(2)), (1, 12, 11),
+    ),
+    "three dimensions": (
+        Does(lambda m, x: m.b(m.a(x.unsqueeze(2).repeat(1, 1, 4, 1, 1))).flatten(1, 2),
+             a=nn.Conv3d(1, 2, (3, 2, 4), padding=(1, 0, 2)), b=nn.AvgPool3d(2, (1, 2, 3))),
+        (1, 12, 11),
+    ),
+    "unfolded": (
+        Does(lambda m, x: m.a(x).unfold(2, 4, 3).unfold(3, 3, 2).amax((4, 5)), a=conv(3, 1)),
+        (1, 16, 15),
+    ),
+    "products along an axis": (
+        Does(
+            lambda m, x: torch.matmul(m.a(x), torch.ones(9, 5)) + torch.einsum(
+                "nchw,wv,co->nohv", m.a(x), torch.ones(9, 5), torch.ones(4, 4)
+            ),
+            a=conv(3, 1),
+        ),
+        (1, 12, 11),
+    ),
+    "picked, repeated, gated": (
+        Does(
+            lambda m, x: tf.glu(
+                m.a(x).index_select(1, torch.tensor([3, 0])).repeat(1, 2, 1, 2), 1
+            ).maximum(torch.max(x.repeat(1, 1, 1, 2), torch.zeros(18))),
+            a=conv(3, 1, padding=1),
+        ),
+        (1, 12, 9),
+    ),
+    "graphs within": (Does(_without_gradients, a=conv(3, 1), b=conv(3)), (1, 12, 11)),
     "dense": (nn.Sequential(nn.Flatten(), nn.Linear(30, 4), nn.ReLU()), (1, 5, 6)),
 }  # fmt: skip

@@ -14,8 +14,12 @@ from faltung.geometry import Window, windows
 CONVOLUTIONS = ("conv2d", "convolution", "conv1d", "conv3d")
 TRANSPOSED = ("conv_transpose2d", "conv2d_input_gradient", "conv_transpose1d", "conv_transpose3d")
 POOLS = (
-    "avg_pool2d", "max_pool2d", "max_pool2d_values", "max_pool2d_with_indices", "min_pool2d",
-    "min_pool2d_values",
+    "avg_pool2d", "avg_pool3d", "max_pool2d", "max_pool2d_values", "max_pool2d_with_indices",
+    "min_pool2d", "min_pool2d_values",
+)  # fmt: skip
+UNTAGGED = (
+    "hardswish", "log_sigmoid", "log_sigmoid_forward", "where", "floor_divide", "relu6", "prelu",
+    "_prelu_kernel", "hardtanh", "celu", "selu", "rrelu",
 )  # fmt: skip
 
 
@@ -107,13 +111,13 @@ class Call:
 
     @cached_property
     def pointwise(self) -> bool:
-        """Torch says that it computes element by element."""
-        return torch.Tag.pointwise in getattr(self.node.target, "tags", ())
+        """It computes element by element: torch's tag says so, or it is one that torch forgot."""
+        return torch.Tag.pointwise in getattr(self.node.target, "tags", ()) or self.name in UNTAGGED
 
     @cached_property
     def slide(self) -> Slide | None:
-        """The windows of a convolution or pool over images; None for all else."""
-        if len(shape_of(self.x)) not in {3, 4}:
+        """The windows of a convolution or pool along the last two dimensions; None for all else."""
+        if len(shape_of(self.x)) not in {3, 4, 5}:
             return None
         for names, read in _READERS:
             if self.name in names:
@@ -137,24 +141,25 @@ def bytes_of(node: Node) -> int:
 
 
 def _pair(value: Any) -> tuple[int, int]:
-    numbers = [value] if isinstance(value, int) else list(value)
-    return int(numbers[0]), int(numbers[-1])
+    """Return an argument for the last two dimensions as a pair."""
+    numbers = [value] * 2 if isinstance(value, int) else [*value, *value][-2:]
+    return int(numbers[0]), int(numbers[1])
 
 
 def _convolution(call: Call) -> Slide | None:
     weight = shape_of(call.get("weight"))
-    if len(weight) != 4:
+    if len(weight) not in {4, 5}:
         return None
     transposed = bool(call.get("transposed"))
-    over = _windows(call, weight[2:])
+    over = _windows(call, weight[-2:])
     return Slide("transposed" if transposed else "conv", over, call.get("groups"))
 
 
 def _transposed(call: Call) -> Slide | None:
     weight = shape_of(call.get("weight"))
-    if len(weight) != 4:
+    if len(weight) not in {4, 5}:
         return None
-    return Slide("transposed", _windows(call, weight[2:]), call.get("groups"))
+    return Slide("transposed", _windows(call, weight[-2:]), call.get("groups"))
 
 
 def _local(call: Call) -> Slide:
@@ -176,7 +181,7 @@ def _windows(call: Call, size: Any) -> tuple[Window, Window]:
     if call.get("transposed") or call.name in TRANSPOSED:
         height, width = _pair(padding)
         return windows(size, _pair(stride), (height, height, width, width), _pair(dilation))
-    form = padding_form(padding)
+    form = padding_form(padding if isinstance(padding, str) else _pair(padding))
     return sliding(lengths, size, _pair(stride), form, _pair(dilation), ceil=ceil)
 
 

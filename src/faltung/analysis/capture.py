@@ -64,6 +64,8 @@ def _exported(model: torch.nn.Module, arguments: tuple[Tensor, ...]) -> Captured
     with kept(model), quiet():
         program = torch.export.export(model, arguments, strict=False)
     signature, graph = program.graph_signature, program.graph
+    if any(node.op not in {"placeholder", "call_function", "output"} for node in graph.nodes):
+        raise NotImplementedError("it holds graphs within the graph")
     named = {node.name: node for node in graph.nodes if node.op == "placeholder"}
     tensors: dict[Node, Tensor] = {}
     parameters: dict[Node, str] = {}

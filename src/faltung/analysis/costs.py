@@ -29,7 +29,11 @@ REDUCED = (
     "mean", "sum", "amax", "amin", "max", "min", "std", "var", "norm", "prod", "logsumexp",
     "argmax", "argmin", "linalg_vector_norm", "cumsum", "cumprod",
 )  # fmt: skip
-FREE_VIEWS = ("reshape", "contiguous")  # copies only where the memory is not as it should be
+FREE = (
+    "clone", "copy", "cat", "stack", "dropout", "feature_dropout", "alpha_dropout", "_to_copy",
+    "to", "repeat", "index_select", "getitem", "channel_shuffle", "new_zeros", "new_ones",
+    "new_full", "new_empty", "zeros_like", "ones_like", "full_like", "empty_like",
+)  # fmt: skip
 TAPS = {"nearest": 0, "bilinear": 4, "bicubic": 16}
 
 
@@ -89,7 +93,7 @@ def _flops(call: Call, elements: int) -> int:
         (call.name in WITH_STATISTICS or call.name in SOFTMAX, lambda: 5 * elements),
         (call.name.startswith(("upsample", "_upsample")), lambda: 2 * elements * _weights(call)),
         (is_reading(call), lambda: 0),
-        (call.pointwise or call.name in {"prelu", "hardtanh"}, lambda: elements),
+        (call.pointwise or call.name == "glu", lambda: elements),
     )
     return next((count() for applies, count in counted if applies), 0)
 
@@ -146,5 +150,5 @@ def _weighted(call: Call) -> bool:
 
 def counted(call: Call) -> bool:
     """Say whether there is a rule for what a call costs; views and moves cost nothing."""
-    free = call.views or call.name in {"clone", "copy", "cat", "stack", "dropout", "_to_copy", "to"}
+    free = call.views or call.name in FREE
     return free or is_reading(call) or bool(price(call).flops)

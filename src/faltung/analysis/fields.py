@@ -1,5 +1,7 @@
 """Receptive fields of every tensor in a captured graph."""
 
+from collections import Counter
+
 from torch.fx import Node
 
 from faltung.analysis.calls import Call, shape_of
@@ -38,6 +40,21 @@ def sights(captured: Captured) -> Sights:
         if call.writes and made is not None:
             _written(node, operands[0], roots, found)
     return calls
+
+
+def writers(captured: Captured) -> Counter[Node]:
+    """Return how many calls write into each node's memory, themselves or through a view."""
+    roots: dict[Node, Node] = {}
+    found: Counter[Node] = Counter()
+    for node in captured.calls:
+        call = Call(node)
+        target = next(call.operands(), None)
+        if target is None or not (call.writes or call.views):
+            continue
+        roots[node] = roots.get(target, target)
+        if call.writes:
+            found.update({target, roots[node]})
+    return found
 
 
 def _written(node: Node, target: Node, roots: dict[Node, Node], found: Sights) -> None:

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 from faltung.errors import ArgumentError, ModelError
 from faltung.functional.arguments import whole
@@ -24,13 +25,19 @@ def tensors(model: torch.nn.Module, given: Input) -> tuple[Tensor, ...]:
             (8, 1, 28, 28); or several of them. Sizes become random numbers of [0, 1).
 
     Raises:
-        ModelError: model is no `torch.nn.Module`.
+        ModelError: model is no `torch.nn.Module` or scripted, or its parameters are not made yet.
         ArgumentError: given is none of these, or an image has no channels.
     """
     if not isinstance(model, torch.nn.Module):
         raise ModelError(
             f"model is a {type(model).__name__}: it must be a torch.nn.Module; wrap a function in "
             f"one, whose forward calls it"
+        )
+    if any(isinstance(layer, torch.jit.ScriptModule) for layer in model.modules()):
+        raise ModelError("model is scripted: analyse the torch.nn.Module that it was made from")
+    if any(is_lazy(parameter) for parameter in model.parameters()):
+        raise ModelError(
+            "model has layers that take their sizes from their first input: call it once before"
         )
     if isinstance(given, Tensor):
         return (given,)

@@ -94,7 +94,7 @@ def _stack(call: Call) -> tuple[str, str]:
     stack = call.node.meta.get("nn_module_stack") or {}
     path, kind = list(stack.values())[-1] if stack else ("", "")
     name = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
-    return path, name.rpartition(".")[2]
+    return path, name.rpartition(".")[2].removeprefix("Parametrized")
 
 
 def _childless(layer: torch.nn.Module | None) -> bool:

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -86,14 +87,12 @@ def _module(target: str, where: str) -> ModuleType:
 
 def _executed(file: Path) -> ModuleType:
     name = f"faltung_model_{file.stem}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise ModelError(f"{file} cannot be read as Python")
-    module = importlib.util.module_from_spec(spec)
+    module = ModuleType(name)
+    module.__file__ = str(file)
     before = sys.modules.get(name)
     sys.modules[name] = module  # dataclasses and others look their module up
     try:
-        spec.loader.exec_module(module)
+        SourceFileLoader(name, str(file)).exec_module(module)
     except BaseException:
         del sys.modules[name]
         if before is not None:

@@ -123,3 +123,23 @@ def parts(call: Call, sights: Sights) -> list[Sight]:
         )
         made.append(Sight(rows, columns))
     return made
+
+
+def repeated(call: Call, sights: Sights) -> Sight:
+    """A tensor is laid out several times; leading dimensions may be added."""
+    sight, times = first(call, sights), call.get("repeats")
+    more = len(times) - len(shape_of(call.x))
+
+    def along(axis: Axis) -> Axis:
+        if axis.dim is None or times[axis.dim + more] == 1:
+            return replace(axis, dim=None if axis.dim is None else axis.dim + more)
+        cells = axis.cells * times[axis.dim + more]
+        return Axis(axis.dim + more, cells, None, "maps are put one after the other")
+
+    return Sight(along(sight.rows), along(sight.columns))
+
+
+def chosen(call: Call, sights: Sights) -> Sight:
+    """Cells are picked along a dimension by numbers that may depend on anything."""
+    sight, dim = first(call, sights), call.get("dim") % len(shape_of(call.x))
+    return sight.placed(*(None if axis.dim == dim else axis.dim for axis in sight.axes))

@@ -35,8 +35,9 @@ def is_reading(call: Call) -> bool:
 
 
 def mixes_channels(call: Call) -> bool:
-    """Say whether an operator's elements read other channels too."""
-    return (call.slide is not None and call.slide.kind != "pool") or "pixel" in call.name
+    """Say whether an operator's elements read other channels, or other depths, too."""
+    convolves = call.slide is not None and call.slide.kind != "pool"
+    return convolves or "pixel" in call.name or "3d" in call.name
 
 
 def _resizes(call: Call) -> bool:
@@ -135,6 +136,14 @@ _PLANES: dict[str, Callable[[Call, int, int], Reads]] = {
     "pixel_shuffle": _shuffled,
     "pixel_unshuffle": _shuffled,
 }
+
+
+def _unfolded(call: Call, dim: int, length: int) -> Reads | None:
+    if call.get("dimension") % len(shape_of(call.x)) != dim:
+        return None
+    return slid(Window(call.get("size"), stride=call.get("step")), length)
+
+
 _AXES: dict[str, Callable[[Call, int, int], Reads | None]] = {
     "pad": _padded,
     "constant_pad_nd": _padded,
@@ -144,4 +153,5 @@ _AXES: dict[str, Callable[[Call, int, int], Reads | None]] = {
     "narrow": _sliced,
     "flip": _flipped,
     "roll": _rolled,
+    "unfold": _unfolded,
 }

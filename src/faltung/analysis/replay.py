@@ -46,12 +46,17 @@ def floating(value: Any) -> bool:
 
 
 def in_double(value: Any) -> Any:
-    """Return a copy of a tensor, floating-point numbers and types as float64."""
+    """Return a copy of a tensor on the CPU, floating-point numbers and types as float64.
+
+    A tensor without numbers (on the meta device) becomes ones.
+    """
     if isinstance(value, torch.dtype):
         return torch.float64 if value.is_floating_point else value
     if isinstance(value, (tuple, list)):
         return type(value)(in_double(part) for part in value)
     if isinstance(value, Tensor):
         dtype = torch.float64 if floating(value) else value.dtype
+        if value.is_meta:
+            return torch.ones(value.shape, dtype=dtype)
         return value.detach().to("cpu", dtype, copy=True)
     return value

@@ -1,10 +1,10 @@
 """A model made such that gradients show every dependence, and nothing else.
 
 The operators of the captured graph run in float64, with four changes. Weights are random, positive
-and small enough for means; a maximum or minimum becomes a mean over the same elements, which
-torch's own operator names when it is run on impulses; a function of single elements becomes the
-mean of its operands; a normalisation and dropout hand their input on. A gradient is then a sum of
-positive products over all paths: zero exactly where there is no path.
+and small enough for means; a maximum or minimum becomes a mean over the same elements, which, for
+a pool, torch's own operator names when it is run on impulses; a function of single elements becomes
+the mean of its operands; a normalisation and dropout hand their input on. A gradient is then a sum
+of positive products over all paths: zero exactly where there is no path.
 """
 
 from math import prod
@@ -15,14 +15,16 @@ from torch import Tensor
 from torch.fx import Node
 from torch.utils._pytree import tree_leaves, tree_map
 
-from faltung.analysis.calls import Call
+from faltung.analysis.calls import Call, shape_of
 from faltung.analysis.capture import Captured
 from faltung.analysis.keeping import same_random
+from faltung.analysis.operands import Sights
 from faltung.analysis.replay import floating, in_double, operate, replay
 from faltung.analysis.rules import NORMALISATIONS
 
 SEED = 11
 HANDED_ON = (*NORMALISATIONS, "dropout", "feature_dropout", "alpha_dropout", "native_dropout")
+SEARCHES = ("amax", "amin", "max", "min", "median")
 EXTREME = ("max_pool2d", "min_pool2d", "adaptive_max_pool2d")
 
 
@@ -61,6 +63,14 @@ def _kept(value: Any) -> Any:
     return value.clone() if floating(value) else value
 
 
+def handed_on(call: Call, sights: Sights) -> Node | None:
+    """Return the operand that a call hands on unchanged in the surrogate, if it does."""
+    seeing = [node for node in call.operands() if sights.get(node) is not None]
+    unary = call.pointwise and call.name != "copy" and len(seeing) == 1
+    same = len(seeing) > 0 and shape_of(seeing[0]) == call.shape
+    return seeing[0] if same and (unary or call.name in HANDED_ON) else None
+
+
 def _weight(tensor: Tensor, generator: torch.Generator) -> Tensor:
     if not tensor.is_floating_point():
         return tensor
@@ -73,11 +83,15 @@ def _run(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     args, kwargs = tree_map(_as_double, args), tree_map(_as_double, kwargs)
     seeing = [a for a in tree_leaves((args, kwargs)) if isinstance(a, Tensor) and a.requires_grad]
     if not seeing or not _differentiable(node):
-        return operate(node, args, kwargs)
+        return tree_map(_in_double, operate(node, args, kwargs))
     if call.name in HANDED_ON:
         return _with_outputs(node, seeing[0])
     if call.name.startswith(EXTREME):
         return _with_outputs(node, _averaged(call, seeing[0]))
+    if call.name in SEARCHES and call.get("other") is None:
+        dims = call.get("dim")
+        whole = None if dims is None or dims == [] else dims
+        return _with_outputs(node, seeing[0].mean(whole, keepdim=bool(call.get("keepdim"))))
     if call.pointwise and call.name != "copy":
         mean = torch.stack(torch.broadcast_tensors(*seeing)).mean(0).expand(call.shape)
         return args[0].copy_(mean) if call.writes else mean.clone()
@@ -86,6 +100,11 @@ def _run(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 def _as_double(value: Any) -> Any:
     return in_double(value) if isinstance(value, torch.dtype) else value
+
+
+def _in_double(value: Any) -> Any:
+    """Return floating-point numbers as float64: a tensor made on the way may have another type."""
+    return value.double() if floating(value) else value
 
 
 def _differentiable(node: Node) -> bool:

@@ -23,6 +23,7 @@ from faltung.analysis.calls import Call
 from faltung.analysis.keeping import same_random
 from faltung.analysis.layers import Analysed
 from faltung.analysis.replay import floating, operate, replay
+from faltung.errors import ArgumentError
 
 SAMPLES = 15  # calls of one operator that are timed at most
 LEAST = 3
@@ -47,8 +48,16 @@ def times(analysed: Analysed) -> dict[Node, Times]:
 
     Values are kept as long as a later operator reads them. On other devices than the CPU the device
     is waited for after every call.
+
+    Raises:
+        ArgumentError: The model or its input is on the meta device.
     """
     captured = analysed.captured
+    if any(tensor.is_meta for tensor in (*captured.tensors.values(), *captured.arguments)):
+        raise ArgumentError(
+            "measured is True, but the model is on the meta device, where nothing is computed: "
+            "move it with model.to_empty(device='cpu')"
+        )
     wanted = {layer.call.node for layer in analysed.layers}
     learning = {node for node in captured.parameters if captured.tensors[node].requires_grad}
     measured: dict[Node, Times] = {}
