@@ -33,7 +33,11 @@ Measure = Annotated[
 ]
 Verify = Annotated[
     bool,
-    typer.Option("--verify", help="Compare the receptive fields with gradients; 1 if they differ."),
+    typer.Option(
+        "--verify",
+        help="Compare the receptive fields with gradients, minutes for a large model; exit with 1 "
+        "if they differ.",
+    ),
 ]
 
 
