@@ -65,7 +65,7 @@ assert 3 * height * width * 1000 == 819_840_000
 inputs = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 xor = torch.tensor([0, 1, 1, 0])
 small = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
-fit(small, inputs, xor, epochs=120, rate=0.1)
+fit(small, inputs, xor, epochs=100, rate=0.1)
 assert accuracy(small, inputs, xor) == 1.0
 assert not any(  # one layer cannot: no line parts the two classes
     torch.equal((inputs @ torch.tensor([a, b]) > c).long(), xor)
@@ -85,7 +85,7 @@ def dense() -> torch.nn.Module:
 
 
 flat = dense()
-fit(flat, x, labels, epochs=20)
+fit(flat, x, labels, epochs=10, rate=5e-3)
 assert flat(x_held).shape[1] == 10
 print(f"held-out digits read right: {accuracy(flat, x_held, held):.1%}")
 assert accuracy(flat, x_held, held) > 0.9
@@ -136,7 +136,7 @@ def rights(build: Callable[[], torch.nn.Module], learn: Change, reads: list[Chan
     for seed in range(3):
         torch.manual_seed(seed)
         model = build()
-        fit(model, learn(x[:600]), labels[:600], epochs=12, rate=1e-2, seed=seed)
+        fit(model, learn(x[:600]), labels[:600], epochs=10, rate=1e-2, seed=seed)
         found += torch.tensor([accuracy(model, read(x_held), held) for read in reads])
     return (found / 3).tolist()
 

@@ -12,10 +12,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import jupytext
 import nbformat
+from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 from nbformat import NotebookNode
@@ -48,8 +50,16 @@ def notebook(chapter: Path) -> NotebookNode:
     return made
 
 
+@dataclass(frozen=True)
+class Kernel:
+    """A running kernel: what manages it, and what talks to it."""
+
+    manager: KernelManager
+    client: BlockingKernelClient
+
+
 @contextmanager
-def kernel() -> Iterator[KernelManager]:
+def kernel() -> Iterator[Kernel]:
     """Start one kernel for many notebooks, which saves starting it for each."""
     paths = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path if entry)
     with tempfile.TemporaryDirectory() as sockets:
@@ -57,13 +67,17 @@ def kernel() -> Iterator[KernelManager]:
             kernel_name="python3", transport="ipc", ip=str(Path(sockets) / "kernel")
         )
         manager.start_kernel(cwd=str(HERE), env={**os.environ, "PYTHONPATH": paths})
+        client = manager.client()
+        client.start_channels()
         try:
-            yield manager
+            client.wait_for_ready(timeout=_SECONDS)
+            yield Kernel(manager, client)
         finally:
+            client.stop_channels()
             manager.shutdown_kernel(now=True)
 
 
-def execute(made: NotebookNode, manager: KernelManager) -> NotebookNode:
+def execute(made: NotebookNode, running: Kernel) -> NotebookNode:
     """Run a notebook in a kernel that forgets what ran before; warnings are errors.
 
     Raises:
@@ -71,7 +85,8 @@ def execute(made: NotebookNode, manager: KernelManager) -> NotebookNode:
     """
     fresh = {"cell_type": "code", "id": "fresh", "metadata": {}, "source": _FRESH, "outputs": []}
     made.cells.insert(0, nbformat.from_dict(fresh | {"execution_count": None}))
-    client = NotebookClient(made, km=manager, timeout=_SECONDS, record_timing=False)
+    client = NotebookClient(made, km=running.manager, timeout=_SECONDS, record_timing=False)
+    client.kc = running.client
     client.execute()
     del made.cells[0]
     for cell in made.cells:
@@ -140,7 +155,7 @@ def listing() -> str:
                 " ".join(said[number] for number in numbers) or "leads on, says nothing to check"
             )
             lines.append(
-                f"| {row['lines']} | {_safe(row['statement'])} | {links} | {_safe(meaning)} |"
+                f"| {row['lines']} | {safe(row['statement'])} | {links} | {safe(meaning)} |"
             )
         lines.append("")
     return "\n".join(lines)
@@ -158,17 +173,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("number", nargs="*", type=int, help="chapters; default all")
     numbers = parser.parse_args().number
-    with kernel() as manager:
+    with kernel() as running:
         for chapter in CHAPTERS:
             if not numbers or int(chapter.stem[:2]) in numbers:
-                made = execute(notebook(chapter), manager)
+                made = execute(notebook(chapter), running)
                 text = nbformat.writes(made, indent=1, ensure_ascii=False) + "\n"
                 chapter.with_suffix(".ipynb").write_text(text, encoding="utf-8")
                 print(f"made {chapter.stem}.ipynb")
     README.write_text(with_listing(README.read_text(encoding="utf-8")), encoding="utf-8")
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
     """Return text as a cell of a Markdown table; formulas without $ become code."""
     if "\\" in text and "$" not in text:
         text = f"`{text}`"

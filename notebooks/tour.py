@@ -98,7 +98,7 @@ def chart(
     axes.set(xlabel=across, ylabel=up, yscale="log" if log else "linear")
     axes.grid(alpha=0.3)
     if len(lines) > 1:
-        axes.legend()
+        axes.legend(fontsize=8)
     figure.set_label(f"{up} over {across}: {', '.join(lines)}")
     return figure
 
