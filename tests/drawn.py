@@ -55,9 +55,9 @@ def title(file: Path) -> str:
 
 def crowded(figure: Figure) -> list[str]:
     """Return the texts that are cut off by the figure, or lie on another text."""
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
-    renderer: Any = canvas.get_renderer()
+    renderer = canvas.get_renderer()
     sheet = figure.bbox
     written = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_text()]
     boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in written]

@@ -138,7 +138,7 @@ LAYERS = [
     ["recognition.train"],
     ["recognition.report"],
     ["pictures.style", "pictures.arithmetic", "pictures.saving", "pictures.planes"],
-    ["pictures.animation", "pictures.canvas"],
+    ["pictures.animation", "pictures.canvas", "pictures.models"],
     ["pictures.parts"],
     [
         "pictures.channels",
@@ -162,6 +162,7 @@ LAYERS = [
     ["lab_command"],
     ["analysis.loading"],
     ["draw_inputs"],
+    ["draw_models"],
     ["analysis_commands", "commands", "draw_commands"],
     ["cli"],
     ["__main__"],

@@ -1,9 +1,11 @@
 """Pictures of one step: what they say and show is what the library computes."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from drawn import cells, computed, crowded, dashed, filled, texts
@@ -190,7 +192,7 @@ def test_numbers_are_short_and_rounding_is_said() -> None:
     assert joined(["1", "2"], " + ", "= 3", longest=4) == ["1 +", "2 = 3"]
 
 
-FIGURES = {
+FIGURES: dict[str, Callable[[], Figure]] = {
     "long sums": lambda: pictures.sliding_step(whole_numbers(8, 8) / 7, whole_numbers(5, 5) / 9),
     "many digits": lambda: pictures.sliding_step(
         whole_numbers(4, 4) * 12345, whole_numbers(2, 2) * -0.001, 1, 1, padding=2, flip=True

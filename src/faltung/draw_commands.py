@@ -1,10 +1,11 @@
 """`faltung draw`: pictures of the layer, each saved as one file."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from faltung.draw_models import COMMANDS as MODEL_COMMANDS
+from faltung.draw_models import Out, saved
 from faltung.matrices import parse_matrix
 
 draw = typer.Typer(
@@ -16,7 +17,6 @@ draw = typer.Typer(
 IMAGE = "0,1,2;3,4,5;6,7,8"
 KERNEL = "0,1;2,3"
 
-Out = Annotated[Path, typer.Option(help="File to save: .svg, .pdf, .png; steps also .gif, .html.")]
 Plane = Annotated[str, typer.Option("--image", help="Numbers such as 0,1,2;3,4,5;6,7,8.")]
 Kernel = Annotated[str, typer.Option("--kernel", help="Numbers such as 0,1;2,3.")]
 Row = Annotated[int | None, typer.Option(help="Row of the output cell, from 0.")]
@@ -33,12 +33,6 @@ Dilation = Annotated[str, typer.Option(help="One number, or down,across.")]
 Flip = Annotated[bool, typer.Option("--flip", help="Strict convolution: turn the kernel.")]
 Size = Annotated[str, typer.Option(help="One number, or height,width.")]
 Seconds = Annotated[float, typer.Option(help="How long an animation shows a step.")]
-Model = Annotated[
-    str,
-    typer.Argument(metavar="MODEL", help="Folder of a run, or model.py:Net, which is executed."),
-]
-Most = Annotated[int, typer.Option(help="How many planes are drawn at most.")]
-Dpi = Annotated[float, typer.Option(min=20, max=1200, help="Pixels an inch of a .png.")]
 
 
 @draw.command()
@@ -66,9 +60,9 @@ def step(
         "bias": bias,
     }
     if inputs.animated(out, row, column):
-        _saved(pictures.sliding_animation(*planes, **given, seconds=seconds), out)
+        saved(pictures.sliding_animation(*planes, **given, seconds=seconds), out)
     else:
-        _saved(pictures.sliding_step(*planes, row or 0, column or 0, **given), out)
+        saved(pictures.sliding_step(*planes, row or 0, column or 0, **given), out)
 
 
 @draw.command()
@@ -100,9 +94,9 @@ def pooling(
         "count_include_pad": not without_padding,
     }
     if inputs.animated(out, row, column):
-        _saved(pictures.pooling_animation(plane, size, **given, seconds=seconds), out)
+        saved(pictures.pooling_animation(plane, size, **given, seconds=seconds), out)
     else:
-        _saved(pictures.pooling_step(plane, size, row or 0, column or 0, **given), out)
+        saved(pictures.pooling_step(plane, size, row or 0, column or 0, **given), out)
 
 
 @draw.command()
@@ -138,7 +132,7 @@ def channels(
         flip=flip,
         **inputs.windows(stride, padding, dilation),
     )
-    _saved(figure, out)
+    saved(figure, out)
 
 
 @draw.command()
@@ -158,7 +152,7 @@ def geometry(
     inputs.checked(out)
     sizes = (inputs.pair("--input-size", input_size), inputs.pair("--kernel-size", kernel_size))
     windows = inputs.windows(stride, padding, dilation)
-    _saved(pictures.geometry(*sizes, **windows, ceil_mode=ceil), out)
+    saved(pictures.geometry(*sizes, **windows, ceil_mode=ceil), out)
 
 
 @draw.command()
@@ -178,7 +172,7 @@ def matrix(
     inputs.checked(out)
     planes = (parse_matrix("--image", image), parse_matrix("--kernel", kernel))
     windows = inputs.windows(stride, padding, dilation)
-    _saved(pictures.convolution_matrix(*planes, **windows, flip=flip), out)
+    saved(pictures.convolution_matrix(*planes, **windows, flip=flip), out)
 
 
 @draw.command()
@@ -204,69 +198,8 @@ def connections(
         in_channels=in_channels,
         out_channels=out_channels,
     )
-    _saved(figure, out)
+    saved(figure, out)
 
 
-@draw.command()
-def kernels(
-    model: Model,
-    out: Out,
-    layer: Annotated[str | None, typer.Option(help="Path of a layer, such as body.0.")] = None,
-    most: Most = 64,
-    dpi: Dpi = 160,
-) -> None:
-    """Draw the kernels that a model has learned."""
-    from faltung import draw_inputs as inputs
-    from faltung import pictures
-    from faltung.analysis.loading import load
-
-    inputs.checked(out)
-    _saved(pictures.kernels(load(model)[0], layer, most=most), out, dpi)
-
-
-@draw.command()
-def feature_maps(
-    model: Model,
-    image: Annotated[Path, typer.Argument(help="A picture.")],
-    out: Out,
-    layer: Annotated[str, typer.Option(help="Path of a layer, such as body.0.")],
-    most: Most = 64,
-    dpi: Dpi = 160,
-) -> None:
-    """Draw the feature maps that a layer of a model makes of a picture."""
-    from faltung import draw_inputs as inputs
-    from faltung import pictures
-
-    inputs.checked(out)
-    built, taken, seen = inputs.model_and_picture(model, image)
-    figure = pictures.feature_maps(built, taken, layer, most=most, shown_as=seen)
-    _saved(figure, out, dpi)
-
-
-@draw.command()
-def receptive_field(
-    model: Model,
-    image: Annotated[Path, typer.Argument(help="A picture.")],
-    out: Out,
-    layer: Annotated[str, typer.Option(help="Path of a row of `faltung summary`.")],
-    row: Annotated[int | None, typer.Option(help="Row of the unit; the middle one.")] = None,
-    column: Annotated[int | None, typer.Option(help="Column; the middle one.")] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Runs the heat is the mean of.")] = 8,
-    dpi: Dpi = 160,
-) -> None:
-    """Draw what a unit of a model sees of a picture, and what of it counts."""
-    from faltung import draw_inputs as inputs
-    from faltung import pictures
-
-    inputs.checked(out)
-    built, taken, seen = inputs.model_and_picture(model, image)
-    figure = pictures.receptive_field(
-        built, taken, layer, row, column, samples=samples, shown_as=seen
-    )
-    _saved(figure, out, dpi)
-
-
-def _saved(drawn: Any, out: Path, dpi: float | None = None) -> None:
-    from faltung import draw_inputs as inputs
-
-    typer.echo(f"saved {inputs.save(drawn, out, dpi)}")
+for command in MODEL_COMMANDS:
+    draw.command()(command)

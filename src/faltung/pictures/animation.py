@@ -116,9 +116,10 @@ def _commonest(image: Image.Image) -> Bytes:
 
 def _in_colours(image: Image.Image, palette: Bytes) -> Image.Image:
     """Return an image in the nearest colours of a palette; its own stay exactly as they are."""
-    pixels = np.asarray(image).reshape(-1, 3)
-    colours, which = np.unique(pixels, axis=0, return_inverse=True)
-    apart = colours[:, None].astype(np.int64) - palette[None]
+    packed = np.asarray(image).astype(np.int64) @ (65536, 256, 1)
+    found, which = np.unique(packed, return_inverse=True)
+    colours = np.stack([found >> 16, found >> 8 & 255, found & 255], 1)
+    apart = colours[:, None] - palette[None].astype(np.int64)
     nearest = np.square(apart).sum(2).argmin(1).astype(np.uint8)
     drawn = Image.fromarray(nearest[which.reshape(image.height, image.width)], "P")
     drawn.putpalette(palette.tobytes())

@@ -5,19 +5,19 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import numpy.typing as npt
 import torch
 from matplotlib.colors import Normalize, to_hex
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from faltung.errors import ArgumentError, ModelError, ShapeError
+from faltung.errors import ArgumentError, ShapeError
 from faltung.functional.arguments import whole
 from faltung.pictures import style
 from faltung.pictures.arithmetic import shown
 from faltung.pictures.canvas import Canvas
+from faltung.pictures.models import batch_for, evaluating
 from faltung.pictures.parts import size_of
-from faltung.pictures.planes import numbers
+from faltung.pictures.planes import Floats, levels, numbers
 
 MOST = 64
 """Planes that a picture shows unless more or fewer are asked for."""
@@ -28,8 +28,6 @@ PLANE = 2.4  # cells: longer side of a plane
 GAP = 0.35
 SCALE = 6.0  # cells: length of the colour scale
 SHADES = 48
-
-Floats = npt.NDArray[np.float64]
 
 
 def kernels(source: Any, layer: str | None = None, *, most: int = MOST) -> Figure:
@@ -94,7 +92,7 @@ def feature_maps(
         ArgumentError: There is no such layer, or it makes no maps.
         ShapeError: The image has other axes, or the model does not take it.
     """
-    x = _batch(model, image)
+    x = batch_for(model, image)
     maps = _maps(model, x, layer)
     count = min(whole("most", most, 1), len(maps))
     drawn = maps[:count].double().cpu().numpy()
@@ -111,26 +109,13 @@ def feature_maps(
     return _finished(canvas, layer, words, count, len(maps), scale)
 
 
-def _batch(model: torch.nn.Module, image: Any) -> Tensor:
-    """Return the image as the model takes it: a batch of one, of its element type."""
-    if not isinstance(model, torch.nn.Module):
-        raise ModelError(f"model is a {type(model).__name__}: it must be a torch.nn.Module")
-    given = image[0] if isinstance(image, Tensor) and image.dim() == 4 else image
-    x = numbers("image", given, 3)[None]
-    for parameter in model.parameters():
-        if parameter.is_floating_point():
-            return x.to(parameter.device, parameter.dtype)
-    return x.to(torch.get_default_dtype())
-
-
 def _maps(model: torch.nn.Module, x: Tensor, path: str) -> Tensor:
     """Return the maps (K, H, W) that a layer makes."""
     found: list[Any] = []
     handle = _layer(model, path).register_forward_hook(lambda _, __, result: found.append(result))
-    modes = {module: module.training for module in model.modules()}
     try:
-        with torch.no_grad():
-            model.eval()(x)
+        with evaluating(model), torch.no_grad():
+            model(x)
     except RuntimeError as error:
         if not found:  # what fails behind the layer does not matter here
             reason = str(error).strip().splitlines()[0]
@@ -140,8 +125,6 @@ def _maps(model: torch.nn.Module, x: Tensor, path: str) -> Tensor:
             ) from None
     finally:
         handle.remove()
-        for module, training in modes.items():
-            module.training = training
     result = found[0] if found else None
     if not isinstance(result, Tensor) or result.dim() != 4:
         what = f"a result of shape {tuple(result.shape)}" if isinstance(result, Tensor) else "none"
@@ -208,18 +191,6 @@ def _image(canvas: Canvas, image: Tensor, shown_as: Any) -> float:
     canvas.text(size[0] + 0.3, size[1] / 2, f"input {high}×{wide}", style.SMALL, style.FAINT,
                 across="left")  # fmt: skip
     return size[1] + 2 * GAP
-
-
-def levels(image: Tensor) -> Floats:
-    """Return an image (C, H, W) as grey levels (H, W) or colours (H, W, 3), 0 to 1."""
-    planes = image.detach().double().cpu()
-    least, most = planes.min(), planes.max()
-    spread = (planes - least) / (most - least) if most > least else torch.zeros_like(planes)
-    if len(planes) == 3:
-        colours: Floats = spread.permute(1, 2, 0).numpy()
-        return colours
-    grey: Floats = spread.mean(0).numpy()
-    return grey
 
 
 def _finished(

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from faltung.errors import ArgumentError, DtypeError, ShapeError
 from faltung.functional.arguments import Padding, Pair, padding_form, pair, sliding, whole
 from faltung.geometry import Window
+
+Floats = npt.NDArray[np.float64]
 
 MOST_CELLS = 16
 """Rows and columns of a grid whose numbers can still be read."""
@@ -50,6 +53,18 @@ def numbers(name: str, value: Any, rank: int) -> Tensor:
             f"{name} has shape {tuple(tensor.shape)}: this picture takes {axes}, none of them empty"
         )
     return tensor.to(torch.float64)
+
+
+def levels(image: Tensor) -> Floats:
+    """Return an image (C, H, W) as grey levels (H, W) or colours (H, W, 3), 0 to 1."""
+    planes = image.detach().double().cpu()
+    least, most = planes.min(), planes.max()
+    spread = (planes - least) / (most - least) if most > least else torch.zeros_like(planes)
+    if len(planes) == 3:
+        colours: Floats = spread.permute(1, 2, 0).numpy()
+        return colours
+    grey: Floats = spread.mean(0).numpy()
+    return grey
 
 
 def readable(name: str, size: Sequence[int], most: int = MOST_CELLS) -> None:

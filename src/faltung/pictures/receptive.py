@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from matplotlib.figure import Figure
 
@@ -12,9 +11,9 @@ from faltung.analysis import receptive_field as fields_of
 from faltung.errors import ArgumentError
 from faltung.pictures import style
 from faltung.pictures.canvas import Canvas
-from faltung.pictures.learned import levels
+from faltung.pictures.models import batch_for, evaluating
 from faltung.pictures.parts import size_of
-from faltung.pictures.planes import numbers
+from faltung.pictures.planes import Floats, levels
 
 WIDE = 13.0  # cells: longer side of a panel
 APART = 1.2
@@ -22,8 +21,6 @@ FARTHEST = 2  # times the picture: larger fields are said in words only
 WASHED = 0.55  # how far the picture under the heat is washed out
 HEAT = (0.72, 0.14, 0.0)  # the colour of much energy
 SHARE = 0.9  # of the energy, in the caption
-
-Floats = npt.NDArray[np.float64]
 
 
 def receptive_field(
@@ -42,7 +39,7 @@ def receptive_field(
     The heat is the energy of the unit's gradient: what it does depend on, with these weights.
 
     Args:
-        model: Any model that `faltung.summary` takes.
+        model: Any model that `faltung.summary` takes; it is run in evaluation mode.
         image: What the model takes: (C, H, W), or a batch of one.
         layer: Path of a row of `faltung.summary`.
         row: Row of the unit in the layer's map; None means the one in the middle.
@@ -63,16 +60,16 @@ def receptive_field(
     Networks" (2019); W. Luo et al., "Understanding the Effective Receptive Field in Deep
     Convolutional Neural Networks" (2016).
     """
-    given = image[0] if isinstance(image, torch.Tensor) and image.dim() == 4 else image
-    x = numbers("image", given, 3)
-    batch = x[None].to(next((p.dtype for p in model.parameters()), torch.get_default_dtype()))
-    field = _field(fields_of(model, batch), layer)
+    batch = batch_for(model, image)
+    with evaluating(model):
+        field = _field(fields_of(model, batch), layer)
     unit = _unit(field, row, column)
     rows, columns = field.clipped(*unit)
     if not rows:
         raise ArgumentError(f"unit {unit} of {layer} sees nothing but padding: choose another")
-    energy = effective_field(model, batch, layer, unit, samples=samples)
-    picture = levels(x) if shown_as is None else _as_levels(shown_as)
+    with evaluating(model):
+        energy = effective_field(model, batch, layer, unit, samples=samples)
+    picture = levels(batch[0]) if shown_as is None else _as_levels(shown_as)
     canvas = Canvas()
     scale = WIDE / max(field.image)
     size = (field.image[1] * scale, field.image[0] * scale)
