@@ -214,6 +214,17 @@ def test_one_measurement_at_a_time(client: Client, monkeypatch: pytest.MonkeyPat
     assert client.post("/api/compare/measure", json={"text": "c"}).status_code == 200
 
 
+def test_a_fault_of_the_lab_is_one_answer(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(_: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(compare, "explain", failing)
+    answer = client.post("/api/compare/explain", json={"text": "a"})
+    assert answer.status_code == 500
+    assert fault(answer).startswith("the lab failed, which is a fault of its own")
+    assert client.get("/api/network").status_code == 200
+
+
 def test_a_slow_body_is_given_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("faltung.lab.guard.PATIENCE", 0.2)
 

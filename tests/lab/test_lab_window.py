@@ -167,6 +167,11 @@ def _in_python(settings: dict[str, Any]) -> None:
     ("settings", "sentence"),
     [
         ({"stride": 65}, "stride is 65: the lab draws at most 64; use faltung.functional for more"),
+        (
+            {"padding": [[0, 0], [41, 30]]},
+            "the padded input has 74 columns (41 + 3 + 30): the lab draws at most 72; use less",
+        ),
+        ({"padding": "full", "dilation": 64}, "the padded input has 131 rows (64 + 3 + 64)"),
         ({"padding": [[0, 0], [0, 99]]}, "padding is 99: the lab draws at most 64"),
         ({"stride": 10**30}, "the lab draws at most 64"),
         ({"input": [[[1, 2], [3]]]}, "input has rows or channels of different sizes"),

@@ -146,6 +146,11 @@ def _answer_errors(app: FastAPI) -> None:
         what = words.get(error.status_code, str(error.detail))
         return said(error.status_code, "Refused", f"{request.url.path[:_SHOWN]}: {what}")
 
+    @app.exception_handler(Exception)
+    async def _(_: Request, error: Exception) -> Response:
+        told = "the lab failed, which is a fault of its own: its terminal says where; please report"
+        return said(500, type(error).__name__, told)
+
     @app.exception_handler(RecursionError)
     async def _(_: Request, error: RecursionError) -> Response:
         return said(422, "Malformed", "the body is nested too deeply: send plain tables of numbers")

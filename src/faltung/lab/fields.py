@@ -21,6 +21,7 @@ SIDE = 32  # rows and columns of an input that the page draws
 CHANNELS = 4
 TAPS = 11  # rows and columns of a kernel
 REACH = 64  # stride, dilation and padding
+PADDED = 72  # rows and columns of an input with its padding
 CANVAS = 64  # pixels of a side of a drawing
 
 Number = Annotated[float, Field(ge=-1e9, le=1e9)]

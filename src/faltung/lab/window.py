@@ -9,10 +9,11 @@ from pydantic import Field, JsonValue
 from torch import Tensor
 
 from faltung import functional as F
-from faltung.functional.arguments import flat, padding_form, pair, sliding
+from faltung.errors import ArgumentError
+from faltung.functional.arguments import AXES, flat, padding_form, pair, sliding
 from faltung.functional.padding import Mode, padded, padding_mode
 from faltung.geometry import Window
-from faltung.lab.fields import CHANNELS, REACH, TAPS, Asked, Number, Planes, at_most, table
+from faltung.lab.fields import CHANNELS, PADDED, REACH, TAPS, Asked, Number, Planes, at_most, table
 
 KernelLine = Annotated[list[Number], Field(min_length=1, max_length=TAPS)]
 KernelPlane = Annotated[list[KernelLine], Field(min_length=1, max_length=TAPS)]
@@ -125,9 +126,6 @@ def convolve(asked: WindowAsked) -> Convolution:
         given[name] for name in ("stride", "padding", "dilation", "groups")
     )
     mode = padding_mode(given["padding_mode"])
-    x.requires_grad_()
-    if mode == "zeros":
-        y = F.conv2d(x, w, None, stride, padding, dilation, groups, flip=asked.flip)
     windows = sliding(
         x.shape[1:],
         w.shape[2:],
@@ -136,12 +134,27 @@ def convolve(asked: WindowAsked) -> Convolution:
         pair("dilation", dilation),
         mirrored=asked.flip,
     )
+    _drawable(x, windows)
+    x.requires_grad_()
+    if mode == "zeros":
+        y = F.conv2d(x, w, None, stride, padding, dilation, groups, flip=asked.flip)
     big = _padded(x, windows, mode)
     if mode != "zeros":  # as `faltung.nn.Conv2d` does
         y = F.conv2d(big, w, None, stride, 0, dilation, groups, flip=asked.flip)
     places = torch.arange(x[0].numel(), dtype=torch.float64).reshape(x[:1].shape) + 1
     source = _padded(places, windows, mode)[0].long() - 1
     return Convolution(x, w, y, big, source, windows, int(groups), asked.flip)
+
+
+def _drawable(x: Tensor, windows: tuple[Window, Window]) -> None:
+    """Require that the padded image is one that the page can draw."""
+    for (lines, _), window, length in zip(AXES, windows, x.shape[1:], strict=True):
+        found = window.before + length + window.after
+        if found > PADDED:
+            raise ArgumentError(
+                f"the padded input has {found} {lines} ({window.before} + {length} + "
+                f"{window.after}): the lab draws at most {PADDED}; use less padding or dilation"
+            )
 
 
 def _padded(x: Tensor, windows: tuple[Window, Window], mode: Mode) -> Tensor:

@@ -35,7 +35,7 @@ export function mount(root, given, keep) {
   const chances = bars((name) => set({ show: "gradient", of: `class-${name}` }));
   const maps = strips((unit) => set({ unit }));
   const unit = unitPanel(() => set({ unit: null }));
-  const options = h("div", { class: "row" });
+  const options = h("div", { class: "row options" });
   const note = h("p", { class: "hint" });
 
   function set(more) {
@@ -129,7 +129,7 @@ export function mount(root, given, keep) {
     left.append(error, h("div", { class: "panel stack" }, h("h2", {}, t("draw")), drawing.element),
       h("div", { class: "panel stack" }, h("div", { class: "reading" }, sees.element,
         h("div", { class: "stack" }, h("h2", {}, t("run", { name: facts.name })), verdict)), chances.element));
-    right.append(h("div", { class: "panel stack" }, h("div", { class: "row" }, h("h2", {}, t("layers"))), options, note,
+    right.append(h("div", { class: "panel stack" }, h("div", { class: "row" }, h("h2", {}, t("layers")), options), note,
       maps.element), h("div", { class: "panel looked" }, unit.element));
     choices();
     await refresh();
