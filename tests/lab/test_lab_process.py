@@ -11,9 +11,8 @@ from typing import Any
 import httpx
 import pytest
 from serving import Served
-from support import run
 
-from faltung import lab_command
+from faltung import cli, lab_command
 from faltung.errors import ArgumentError, MissingExtraError
 from faltung.lab import server
 from faltung.lab.server import listen
@@ -43,14 +42,14 @@ def test_it_listens_on_this_machine_alone(served: Served) -> None:
         assert other.connect_ex(("127.0.0.2", served.port)) != 0
 
 
-def test_a_port_in_use(served: Served) -> None:
-    done = run("lab", "--no-open", "--port", str(served.port))
-    assert done.returncode == 2
+def test_a_port_in_use(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["lab", "--no-open", "--port", str(served.port)]) == 2
+    said = capsys.readouterr().err
     sentence = (
         f"error: port is {served.port}, which cannot be had (Address already in use): another"
     )
-    assert done.stderr.startswith(sentence)
-    assert "any free one with --port 0" in done.stderr
+    assert said.startswith(sentence)
+    assert "any free one with --port 0" in said
 
 
 @pytest.mark.parametrize("port", [-1, 65536])
@@ -59,10 +58,10 @@ def test_a_port_that_is_none(port: int) -> None:
         listen(port)
 
 
-def test_a_run_that_is_none(tmp_path: Path) -> None:
-    done = run("lab", "--no-open", "--port", "0", "--run", tmp_path)
-    assert done.returncode == 2
-    assert "best.safetensors does not exist: name the folder of a run" in done.stderr
+def test_a_run_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["lab", "--no-open", "--port", "0", "--run", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "best.safetensors does not exist: name the folder of a run" in said
 
 
 def leave_at_once(lab: Served) -> None:

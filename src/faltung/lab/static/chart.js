@@ -1,24 +1,26 @@
 // Curves over axes, linear or logarithmic, as a drawing that stays sharp.
 import { svg } from "./dom.js";
 
-const BOX = { width: 520, height: 300, left: 56, right: 14, top: 26, bottom: 40 };
+const WIDE = { width: 520, height: 300, left: 56, right: 14, top: 26, bottom: 40 };
+const NARROW = { ...WIDE, width: 330, height: 230 }; // letters keep their size on a phone
 
 // Returns {element, x, y}: an empty chart and the places of numbers on it.
 //   across, up   {low, high, log, ticks, name}
 export function chart(across, up, label) {
-  const x = scale(across, BOX.left, BOX.width - BOX.right);
-  const y = scale(up, BOX.height - BOX.bottom, BOX.top);
-  const element = svg("svg", { class: "chart", viewBox: `0 0 ${BOX.width} ${BOX.height}`, role: "img", "aria-label": label });
+  const box = window.innerWidth < 600 ? NARROW : WIDE;
+  const x = scale(across, box.left, box.width - box.right);
+  const y = scale(up, box.height - box.bottom, box.top);
+  const element = svg("svg", { class: "chart", viewBox: `0 0 ${box.width} ${box.height}`, role: "img", "aria-label": label });
   for (const tick of up.ticks) {
-    element.append(svg("line", { class: "tickline", x1: BOX.left, x2: BOX.width - BOX.right, y1: y(tick), y2: y(tick) }),
-      svg("text", { x: BOX.left - 6, y: y(tick) + 4, "text-anchor": "end" }, written(tick)));
+    element.append(svg("line", { class: "tickline", x1: box.left, x2: box.width - box.right, y1: y(tick), y2: y(tick) }),
+      svg("text", { x: box.left - 6, y: y(tick) + 4, "text-anchor": "end" }, written(tick)));
   }
   for (const tick of across.ticks) {
-    element.append(svg("text", { x: x(tick), y: BOX.height - BOX.bottom + 16, "text-anchor": "middle" }, written(tick)));
+    element.append(svg("text", { x: x(tick), y: box.height - box.bottom + 16, "text-anchor": "middle" }, written(tick)));
   }
   element.append(
-    svg("path", { class: "axis", d: `M${BOX.left} ${BOX.top}V${BOX.height - BOX.bottom}H${BOX.width - BOX.right}` }),
-    svg("text", { x: BOX.width - BOX.right, y: BOX.height - 6, "text-anchor": "end" }, across.name),
+    svg("path", { class: "axis", d: `M${box.left} ${box.top}V${box.height - box.bottom}H${box.width - box.right}` }),
+    svg("text", { x: box.width - box.right, y: box.height - 6, "text-anchor": "end" }, across.name),
     svg("text", { x: 4, y: 11 }, up.name));
   return { element, x, y };
 }
