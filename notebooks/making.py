@@ -135,28 +135,23 @@ def statements() -> list[dict[str, str]]:
 
 
 def listing() -> str:
-    """Return the made part of README.md: the chapters, and where each statement is shown."""
+    """Return the made part of README.md: what the cells show, and which one shows a statement."""
     lines = []
     where: dict[str, str] = {}
     for chapter in CHAPTERS:
         title = next(c.source for c in notebook(chapter).cells).splitlines()[0].removeprefix("# ")
-        lines.append(f"- [{title}]({chapter.stem}.ipynb) ([script]({chapter.name}))")
+        lines += [f"### [{title}]({chapter.stem}.ipynb) ([script]({chapter.name}))", ""]
+        lines += [f"- **{number}** {text}" for number, text in claims(chapter).items()]
+        lines.append("")
         where |= dict.fromkeys(claims(chapter), f"{chapter.stem}.ipynb")
-    said = {number: text for chapter in CHAPTERS for number, text in claims(chapter).items()}
-    lines += ["", "## Every statement, and the cell that shows it", ""]
+    lines += ["## Every sentence of the texts, and the cell that shows it", ""]
+    lines += ["A sentence without a cell leads on to the next, and says nothing to check.", ""]
     for name, title in _TEXTS.items():
-        rows = [row for row in statements() if row["text"] == name]
-        lines += [f"### {name}. {title}", "", "| line | statement | cell | it says |"]
-        lines.append("|---|---|---|---|")
-        for row in rows:
-            numbers = row["shown"].split()
-            links = ", ".join(f"[{number}]({where[number]})" for number in numbers) or "—"
-            meaning = (
-                " ".join(said[number] for number in numbers) or "leads on, says nothing to check"
-            )
-            lines.append(
-                f"| {row['lines']} | {safe(row['statement'])} | {links} | {safe(meaning)} |"
-            )
+        lines += [f"### {name}. {title}", "", "| line | sentence | cell |", "|---|---|---|"]
+        for row in statements():
+            if row["text"] == name:
+                links = ", ".join(f"[{n}]({where[n]})" for n in row["shown"].split()) or "—"
+                lines.append(f"| {row['lines']} | {safe(row['statement'])} | {links} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -187,7 +182,9 @@ def safe(text: str) -> str:
     """Return text as a cell of a Markdown table; formulas without $ become code."""
     if "\\" in text and "$" not in text:
         text = f"`{text}`"
-    return text.replace("|", "\\|").replace("<def>", "").replace("</def>", "")
+    for old, new in (("$$", "$"), ("|", "\\|"), ("<def>", ""), ("</def>", "")):
+        text = text.replace(old, new)
+    return text
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from making import CHAPTERS, claims, notebook, statements
 
 HERE = Path(making.__file__).parent
 SEEDS = HERE.parents[1] / "shared" / "seeds"
+DATA = HERE.parents[1] / "shared" / "data"
 LARGEST = 300_000  # bytes of a notebook with its pictures
 NAMES = [chapter.stem for chapter in CHAPTERS]
 CHAPTER = pytest.mark.parametrize("chapter", CHAPTERS, ids=NAMES)
@@ -29,13 +30,6 @@ def kernel() -> Iterator[making.Kernel]:
     """Return one kernel for all notebooks."""
     with making.kernel() as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def _data(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let chapters find MNIST where it lies beside the checkout, and nothing else of the user's."""
-    data = HERE.parents[1] / "shared" / "data"
-    monkeypatch.setenv("FALTUNG_DATA", str(data) if (data / "mnist").is_dir() else "")
 
 
 def test_there_are_twelve_chapters() -> None:
@@ -51,8 +45,9 @@ def test_a_chapter_runs_as_a_script(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(tour, "FOLDER", tmp_path)
-    monkeypatch.setitem(sys.modules, "ipykernel", None)  # elsewhere in this process it may be there
-    monkeypatch.delitem(sys.modules, "ipykernel")
+    if (DATA / "mnist").is_dir():  # the notebooks do without it
+        monkeypatch.setenv("FALTUNG_DATA", str(DATA))
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
     runpy.run_path(str(chapter), run_name="__main__")
     said = re.findall(r"(?m)^picture: (.*)$", capsys.readouterr().out)
     saved = sorted(tmp_path.rglob("*"))
@@ -155,16 +150,24 @@ def says_something(line: str) -> bool:
 
 
 def test_chapters_run_from_the_command_line(tmp_path: Path) -> None:
-    command = [sys.executable, str(HERE / "run.py")]
     done = subprocess.run(
-        [*command, "9", "--out", str(tmp_path / "out")], capture_output=True, text=True, check=False
+        [sys.executable, str(HERE / "run.py"), "9", "--out", str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "=== 09_one_by_one" in done.stdout
     assert [path.name for path in (tmp_path / "out").rglob("*.png")] == ["mixed.png"]
-    wrong = subprocess.run([*command, "13"], capture_output=True, text=True, check=False)
-    assert wrong.returncode == 2
-    assert "invalid choice: 13" in wrong.stderr
+
+
+def test_a_chapter_that_does_not_exist_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["run.py", "13"])
+    with pytest.raises(SystemExit, match="2"):
+        runpy.run_path(str(HERE / "run.py"), run_name="__main__")
+    assert "invalid choice: 13" in capsys.readouterr().err
 
 
 def test_without_mnist_the_tour_says_so(
