@@ -30,7 +30,7 @@ from tour import accuracy, chart, china, digits, fit, grey, images, parameters, 
 
 Change = Callable[[torch.Tensor], torch.Tensor]
 
-torch.manual_seed(0)
+_ = torch.manual_seed(0)
 
 # %% [markdown]
 # ## What a fully connected layer costs

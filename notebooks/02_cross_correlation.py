@@ -26,7 +26,7 @@ from faltung import nn, pictures
 from faltung.recognition.model import Reader
 from tour import GREY, china, digits, grey, images, parameters, planes, show
 
-torch.manual_seed(0)
+_ = torch.manual_seed(0)
 
 # %% [markdown]
 # ## The window

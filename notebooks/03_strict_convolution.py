@@ -25,7 +25,7 @@ from faltung import functional as F
 from faltung import nn, pictures
 from tour import chart, grey, planes, show
 
-torch.manual_seed(0)
+_ = torch.manual_seed(0)
 image, kernel = torch.arange(9.0).view(3, 3), torch.arange(4.0).view(2, 2)
 
 # %% [markdown]

@@ -23,7 +23,7 @@ from faltung import pictures
 from faltung.recognition.edges import KERNELS, response
 from tour import grey, planes, show
 
-torch.manual_seed(0)
+_ = torch.manual_seed(0)
 
 # %% [markdown]
 # > **4.1** A picture of 6 x 8, the four columns in the middle black (0), the others white (1), and

@@ -22,7 +22,7 @@ from faltung import functional as F
 from faltung import nn
 from tour import chart, grey, planes, show
 
-torch.manual_seed(0)
+_ = torch.manual_seed(0)
 X = torch.ones(6, 8)
 X[:, 2:6] = 0
 Y = F.correlate2d(X, torch.tensor([[1.0, -1.0]]))

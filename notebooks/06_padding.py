@@ -25,7 +25,7 @@ from faltung.geometry import Window, pads
 from faltung.recognition.model import Reader
 from tour import chart, china, grey, planes, show
 
-torch.manual_seed(0)
+_ = torch.manual_seed(0)
 image, kernel = torch.arange(9.0).view(3, 3), torch.arange(4.0).view(2, 2)
 
 # %% [markdown]

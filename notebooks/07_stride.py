@@ -24,7 +24,7 @@ from faltung import nn, pictures
 from faltung.geometry import Window
 from tour import accuracy, digits, fit, grey, images, planes, show
 
-torch.manual_seed(0)
+_ = torch.manual_seed(0)
 image, kernel = torch.arange(9.0).view(3, 3), torch.arange(4.0).view(2, 2)
 
 

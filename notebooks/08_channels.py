@@ -23,7 +23,7 @@ from faltung.errors import ShapeError
 from faltung.recognition.model import Reader
 from tour import accuracy, china, digits, fit, images, parameters, planes, show
 
-torch.manual_seed(0)
+_ = torch.manual_seed(0)
 
 # %% [markdown]
 # > **8.1** Real data have more than two dimensions. A colour picture has height, width, and three

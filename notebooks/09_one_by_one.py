@@ -21,7 +21,7 @@ from faltung import functional as F
 from faltung import nn
 from tour import GREY, china, grey, parameters, planes, show
 
-torch.manual_seed(0)
+_ = torch.manual_seed(0)
 
 # %% [markdown]
 # > **9.1** A layer whose window is 1 x 1 is called a 1 x 1 layer. It cannot see patterns of

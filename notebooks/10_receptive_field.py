@@ -24,7 +24,7 @@ from faltung.geometry import ReceptiveField, Window, receptive_field
 from faltung.recognition.model import Reader
 from tour import chart, grey, show
 
-torch.manual_seed(0)
+_ = torch.manual_seed(0)
 image, kernel = torch.arange(9.0).view(1, 1, 3, 3), torch.arange(1.0, 5.0).view(1, 1, 2, 2)
 
 # %% [markdown]

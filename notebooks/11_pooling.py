@@ -23,7 +23,7 @@ from faltung import functional as F
 from faltung import nn, pictures
 from tour import accuracy, chart, digits, fit, grey, images, parameters, planes, show
 
-torch.manual_seed(0)
+_ = torch.manual_seed(0)
 image = torch.arange(9.0).view(1, 3, 3)
 
 # %% [markdown]

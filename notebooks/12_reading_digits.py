@@ -24,7 +24,7 @@ import faltung
 from faltung import nn, pictures
 from tour import accuracy, chart, digits, fit, images, mnist, parameters, planes, show
 
-torch.manual_seed(0)
+_ = torch.manual_seed(0)
 
 # %% 12.1
 data = digits()

@@ -67,6 +67,8 @@ def test_a_notebook_has_the_cells_of_its_script_and_prints_what_it_shows(
     assert [(c.id, c.cell_type, c.source, c.metadata) for c in stored.cells] == [
         (c.id, c.cell_type, c.source, c.metadata) for c in made.cells
     ]
+    outputs = [output for cell in stored.cells for output in cell.get("outputs", [])]
+    assert all(output.output_type == "stream" or "image/png" in output.data for output in outputs)
     executed = making.execute(made, kernel)
     assert making.printed(executed) == making.printed(stored)
     assert making.pictures(executed) == making.pictures(stored)
