@@ -104,11 +104,11 @@ REFUSED = [
     (["geometry", "--padding", "1;2"], "x.svg", "--padding is '1;2': write one number, "
      "'down,across', 'top,bottom;left,right', or one of valid, same, same_upper, same_lower, full"),
     (["step", "--column", "1"], "x.gif", "out is {at}/x.gif, an animation of all steps: leave out "
-     "--row and --column, or save one step as .svg, .pdf or .png"),
-    (["pooling"], "x.bmp", "out is {at}/x.bmp: this picture is saved as .png, .svg, .pdf, .gif, "
-     ".html; choose one of these endings"),
-    (["matrix"], "x.gif", "out is {at}/x.gif: this picture is saved as .png, .svg, .pdf; choose "
-     "one of these endings"),
+     "--row and --column, or save one step as .svg"),
+    (["pooling"], "x.bmp", "out is {at}/x.bmp: this picture is saved as .svg, .pdf, .png, "
+     ".webp, .gif, .html; choose one of these endings"),
+    (["matrix"], "x.gif", "out is {at}/x.gif: this picture is saved as .svg, .pdf, .png, "
+     ".webp; choose one of these endings"),
     (["kernels", "nowhere"], "no/x.svg", "out is {at}/no/x.svg, but there is no folder {at}/no: "
      "create it, or choose another"),
     (["feature-maps", str(SHIPPED), __file__, "--layer", "body.0"], "x.svg", f"{__file__} is not "

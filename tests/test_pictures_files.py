@@ -25,7 +25,7 @@ def step() -> Figure:
     return pictures.sliding_step(IMAGE, KERNEL)
 
 
-@pytest.mark.parametrize("ending", [".svg", ".png", ".pdf"])
+@pytest.mark.parametrize("ending", [".svg", ".png", ".pdf", ".webp"])
 def test_the_same_picture_gives_the_same_bytes(ending: str, tmp_path: Path) -> None:
     first = pictures.save(step(), tmp_path / f"first{ending}")
     with mpl.rc_context({"svg.hashsalt": "other", "font.family": "serif", "savefig.dpi": 30}):
@@ -95,8 +95,8 @@ def test_a_page_holds_everything_it_shows(tmp_path: Path) -> None:
 
 
 REFUSED = [
-    ("step.jpeg", "out is {at}/step.jpeg: a figure is saved as .png, .svg, .pdf; choose one of "
-     "these endings"),
+    ("step.jpeg", "out is {at}/step.jpeg: a figure is saved as .svg, .pdf, .png, .webp; choose one "
+     "of these endings"),
     ("no/step.svg", "out is {at}/no/step.svg, but there is no folder {at}/no: create it, or choose "
      "another"),
     ("folder.svg", "out is {at}/folder.svg, which is a folder: choose the name of a file"),
@@ -144,4 +144,4 @@ def test_animations_are_neither_figures_nor_endless(tmp_path: Path) -> None:
 
 
 def test_endings_of_figures_and_animations_differ() -> None:
-    assert not set(saving.METADATA) & set(animation.ENDINGS)
+    assert not set(saving.ENDINGS) & set(animation.ENDINGS)

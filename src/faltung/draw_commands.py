@@ -11,7 +11,7 @@ from faltung.matrices import parse_matrix
 draw = typer.Typer(
     no_args_is_help=True,
     help="Draw how the layer works, or what a model has learned and sees. The ending of --out says "
-    "the format: .svg, .pdf, .png; .gif or .html for an animation.",
+    "the format: .svg, .pdf, .png, .webp; .gif or .html for an animation.",
 )
 
 IMAGE = "0,1,2;3,4,5;6,7,8"

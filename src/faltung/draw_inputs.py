@@ -16,7 +16,8 @@ from faltung.geometry import RULES
 from faltung.matrices import parse_matrix
 from faltung.pictures import Animation
 from faltung.pictures.animation import ENDINGS
-from faltung.pictures.saving import METADATA, checked_target
+from faltung.pictures.saving import ENDINGS as FIGURES
+from faltung.pictures.saving import checked_target
 from faltung.recognition.checkpoint import open_run
 from faltung.recognition.framing import frame_file, open_image
 
@@ -89,7 +90,7 @@ def checked(out: Path) -> Path:
     Raises:
         ArgumentError: The ending is none of a figure, or there is no such folder.
     """
-    return checked_target(out, METADATA, "this picture")
+    return checked_target(out, FIGURES, "this picture")
 
 
 def animated(out: Path, row: int | None, column: int | None) -> bool:
@@ -99,13 +100,13 @@ def animated(out: Path, row: int | None, column: int | None) -> bool:
         ArgumentError: One step is asked for as an animation, the ending is neither that of a
             figure nor of an animation, or there is no such folder.
     """
-    checked_target(out, [*METADATA, *ENDINGS], "this picture")
+    checked_target(out, (*FIGURES, *ENDINGS), "this picture")
     if out.suffix.lower() not in ENDINGS:
         return False
     if row is not None or column is not None:
         raise ArgumentError(
             f"out is {out}, an animation of all steps: leave out --row and --column, or save one "
-            f"step as .svg, .pdf or .png"
+            f"step as .svg"
         )
     return True
 

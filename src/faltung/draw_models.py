@@ -5,13 +5,15 @@ from typing import Annotated, Any
 
 import typer
 
-Out = Annotated[Path, typer.Option(help="File to save: .svg, .pdf, .png; steps also .gif, .html.")]
+Out = Annotated[
+    Path, typer.Option(help="File to save: .svg, .pdf, .png, .webp; steps also .gif, .html.")
+]
 Model = Annotated[
     str,
     typer.Argument(metavar="MODEL", help="Folder of a run, or model.py:Net, which is executed."),
 ]
 Most = Annotated[int, typer.Option(help="How many planes are drawn at most.")]
-Dpi = Annotated[float, typer.Option(min=20, max=1200, help="Pixels an inch of a .png.")]
+Dpi = Annotated[float, typer.Option(min=20, max=1200, help="Pixels an inch of a .png or .webp.")]
 
 
 def kernels(

@@ -1,6 +1,6 @@
 """Pictures of the layer: every function computes with this library and returns a figure.
 
-`save` writes a figure as .svg, .pdf or .png; an `Animation` saves itself as .gif or .html.
+`save` writes a figure as .svg, .pdf, .png or .webp; an `Animation` saves itself as .gif or .html.
 """
 
 from faltung.pictures.animation import Animation

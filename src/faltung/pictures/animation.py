@@ -19,7 +19,7 @@ from faltung.pictures.saving import checked_target, rendered, write
 ENDINGS = (".gif", ".html")
 MOST_FRAMES = 150
 SHORTEST = 0.02  # seconds; browsers show shorter frames of a GIF for longer
-GIF_DPI = 100
+GIF_DPI = 96
 COLOURS = 64  # of a GIF
 LAST = 2  # times as long as the others the last frame of a GIF is shown
 

@@ -5,15 +5,16 @@ sheet outward, and the figure takes its size from them: nothing can be cut off.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Patch, Rectangle
+from matplotlib.patheffects import withStroke
 
 from faltung.pictures import style
+from faltung.pictures.style import Look
 
 Across = Literal["left", "center", "right"]
 Down = Literal["top", "center", "bottom"]
@@ -21,25 +22,6 @@ Down = Literal["top", "center", "bottom"]
 MARGIN = 0.4  # cells
 LINE_HEIGHT = 1.45  # of the size of the text
 DASHES = (0, (3, 2))
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a cell of a grid looks.
-
-    Attributes:
-        face: Its colour.
-        ink: Colour of its text.
-        bold: Whether its text is bold.
-        dashed: Whether it is padding: a dashed edge.
-        corner: Small text in its lower right corner.
-    """
-
-    face: str = style.PAPER
-    ink: str = style.INK
-    bold: bool = False
-    dashed: bool = False
-    corner: str = ""
 
 
 class Canvas:
@@ -187,8 +169,15 @@ class Canvas:
         self.axes.imshow(pixels, extent=extent, **{"interpolation": "none", **options})
         self.reach(*at, right, bottom)
 
-    def frame(self, box: tuple[float, float, float, float], colour: str, dashed: bool) -> None:
-        """Draw a thick frame (left, top, right, bottom)."""
+    def frame(
+        self,
+        box: tuple[float, float, float, float],
+        colour: str,
+        *,
+        dashed: bool = False,
+        halo: bool = False,
+    ) -> None:
+        """Draw a thick frame (left, top, right, bottom); a halo sets it off a photograph."""
         left, top, right, bottom = box
         patch = Rectangle(
             (left, top),
@@ -201,6 +190,8 @@ class Canvas:
             joinstyle="miter",
             zorder=5,
         )
+        if halo:
+            patch.set_path_effects([withStroke(linewidth=4.5, foreground=style.PAPER)])
         self.patch(patch, box)
 
     def box(self, box: tuple[float, float, float, float]) -> None:

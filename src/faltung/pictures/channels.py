@@ -11,7 +11,7 @@ from faltung.functional import conv2d
 from faltung.functional.arguments import Padding, Pair
 from faltung.pictures import style
 from faltung.pictures.arithmetic import equals, factor, joined, products
-from faltung.pictures.canvas import Canvas, Look
+from faltung.pictures.canvas import Canvas
 from faltung.pictures.parts import (
     Cell,
     caption,
@@ -22,6 +22,7 @@ from faltung.pictures.parts import (
     window_box,
 )
 from faltung.pictures.planes import Sliding, numbers, readable, slide
+from faltung.pictures.style import Look
 
 MOST_CHANNELS = 6
 MOST_TAPS = 5  # rows and columns of a kernel
@@ -164,7 +165,7 @@ def _inputs(canvas: Canvas, sums: _Sums, place: Cell) -> float:
     for number, channel in enumerate(sums.image):
         at = (0.0, sums.top(number) + (sums.high - len(down)) / 2)
         framed_plane(canvas, at, channel, sums.sliding, taps, name=f"input-{number}")
-        canvas.frame(window_box(sums.sliding, *place, at), style.BLUE, dashed=False)
+        canvas.frame(window_box(sums.sliding, *place, at), style.BLUE)
         label(canvas, *at, len(right), f"input {number}")
         middle = sums.top(number) + sums.high / 2
         canvas.text(len(right) + GAP / 2, middle, "⋆", style.SIGN)

@@ -18,9 +18,10 @@ from faltung.functional import conv2d
 from faltung.functional.arguments import Padding, Pair
 from faltung.pictures import style
 from faltung.pictures.arithmetic import shown
-from faltung.pictures.canvas import Canvas, Look
+from faltung.pictures.canvas import Canvas
 from faltung.pictures.parts import label, size_of
 from faltung.pictures.planes import Sliding, numbers, readable, slide
+from faltung.pictures.style import Look
 
 MOST = 100  # rows and columns of a matrix that can be seen
 WIDEST = 16.0  # cells that a matrix may take

@@ -6,8 +6,9 @@ from torch import Tensor
 
 from faltung.pictures import style
 from faltung.pictures.arithmetic import shown
-from faltung.pictures.canvas import Canvas, Look
+from faltung.pictures.canvas import Canvas
 from faltung.pictures.planes import Sliding
+from faltung.pictures.style import Look
 
 Cell = tuple[int, int]
 

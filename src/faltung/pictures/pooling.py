@@ -207,12 +207,12 @@ def _drawn(pool: _Pool, row: int, column: int, *, whole: bool) -> Figure:
     taps = {place for line in sliding.taps(row, column) for place in line}
     chosen = pool.chosen(row, column)
     framed_plane(canvas, at, pool.image, sliding, taps, filling=pool.filling, chosen=chosen)
-    canvas.frame(window_box(sliding, row, column, at), style.BLUE, dashed=False)
+    canvas.frame(window_box(sliding, row, column, at), style.BLUE)
     if chosen is not None:
         x, y = at[0] + chosen[1] - right.start, at[1] + chosen[0] - down.start
         inset = 0.1
         box = (x + inset, y + inset, x + 1 - inset, y + 1 - inset)
-        canvas.frame(box, style.RED, dashed=False)
+        canvas.frame(box, style.RED)
     label(canvas, *at, len(right), f"input {size_of(pool.image.shape)}")
     x = len(right) + GAP
     canvas.text(x - GAP / 2, middle - 0.45, pool.kind, style.NORMAL)

@@ -75,12 +75,11 @@ def receptive_field(
     size = (field.image[1] * scale, field.image[0] * scale)
     theory = _sizes(field, rows, columns)
     _panel(canvas, 0.0, size, picture)
-    _frames(canvas, 0.0, scale, field, unit)
+    _frames(canvas, scale, field, unit)
     left = max(canvas.right, size[0]) + APART
     said = _concentration(energy, len(rows) * len(columns))
     _panel(canvas, left, size, heated(picture, energy))
-    box = tuple(edge * scale for edge in (columns.start, rows.start, columns.stop, rows.stop))
-    canvas.frame((left + box[0], box[1], left + box[2], box[3]), style.BLUE, dashed=False)
+    canvas.frame(_box(rows, columns, scale, left), style.BLUE, halo=True)
     title = f"unit ({unit[0]}, {unit[1]}) of the {size_of(field.map)} map of {layer}"
     top, bottom = canvas.top - 0.25, canvas.bottom + 0.3
     panels = ((0.0, "what it can see", theory), (left, "what counts", said))
@@ -163,16 +162,20 @@ def _panel(canvas: Canvas, left: float, size: tuple[float, float], pixels: Float
     )
 
 
-def _frames(canvas: Canvas, left: float, scale: float, field: Field, unit: tuple[int, int]) -> None:
+def _frames(canvas: Canvas, scale: float, field: Field, unit: tuple[int, int]) -> None:
     """Frame the field, dashed and whole where it reaches beyond the picture."""
     rows, columns = field.clipped(*unit)
     if field.rows is not None and field.columns is not None:
-        down, right = field.rows.span(unit[0]), field.columns.span(unit[1])
-        beyond = (down, right) != (rows, columns)
-        if beyond and all(
-            len(span) <= FARTHEST * n for span, n in zip((down, right), field.image, strict=True)
-        ):
-            box = (right.start * scale, down.start * scale, right.stop * scale, down.stop * scale)
-            canvas.frame((left + box[0], box[1], left + box[2], box[3]), style.RED, dashed=True)
-    box = (columns.start * scale, rows.start * scale, columns.stop * scale, rows.stop * scale)
-    canvas.frame((left + box[0], box[1], left + box[2], box[3]), style.BLUE, dashed=False)
+        spans = (field.rows.span(unit[0]), field.columns.span(unit[1]))
+        near = all(len(s) <= FARTHEST * n for s, n in zip(spans, field.image, strict=True))
+        if near and spans != (rows, columns):
+            canvas.frame(_box(*spans, scale), style.RED, dashed=True, halo=True)
+    canvas.frame(_box(rows, columns, scale), style.BLUE, halo=True)
+
+
+def _box(
+    rows: range, columns: range, scale: float, left: float = 0.0
+) -> tuple[float, float, float, float]:
+    """Return left, top, right and bottom of pixels in a panel that begins at `left`."""
+    top, bottom = rows.start * scale, rows.stop * scale
+    return left + columns.start * scale, top, left + columns.stop * scale, bottom

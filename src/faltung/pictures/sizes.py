@@ -5,9 +5,10 @@ from matplotlib.figure import Figure
 from faltung.functional.arguments import Padding, Pair, pair
 from faltung.geometry import Window
 from faltung.pictures import style
-from faltung.pictures.canvas import Canvas, Look
+from faltung.pictures.canvas import Canvas
 from faltung.pictures.parts import caption, label, size_of, window_box
 from faltung.pictures.planes import Sliding, readable, slide
+from faltung.pictures.style import Look
 
 MOST = 32  # rows and columns of a grid without numbers
 GAP = 1.6  # cells between grids
@@ -98,7 +99,7 @@ def _input(canvas: Canvas, sliding: Sliding, at: tuple[float, float]) -> None:
         canvas.arrow((x, first[1]), (x, below[1]), style.RED)
         canvas.text(x + 0.2, below[1] + 0.3, f"stride {sliding.rows.stride}", style.SMALL,
                     style.RED, across="right")  # fmt: skip
-    canvas.frame(first, style.BLUE, dashed=False)
+    canvas.frame(first, style.BLUE)
 
 
 def _blank(

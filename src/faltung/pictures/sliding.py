@@ -16,7 +16,7 @@ from faltung.functional.arguments import Padding, Pair
 from faltung.pictures import style
 from faltung.pictures.animation import Animation, animated
 from faltung.pictures.arithmetic import equals, factor, joined, products
-from faltung.pictures.canvas import Canvas, Look
+from faltung.pictures.canvas import Canvas
 from faltung.pictures.parts import (
     caption,
     framed_plane,
@@ -27,6 +27,7 @@ from faltung.pictures.parts import (
     window_box,
 )
 from faltung.pictures.planes import Sliding, numbers, readable, slide
+from faltung.pictures.style import Look
 
 MOST_TAPS = 7  # rows and columns of a kernel whose arithmetic can be read
 GAP = 1.5  # cells between grids, where a sign stands
@@ -170,7 +171,7 @@ def _drawn(step: _Slide, row: int, column: int, *, whole: bool) -> Figure:
         for place, weight in zip(ats, ws, strict=True)
     }
     framed_plane(canvas, at, step.image, sliding, corners)
-    canvas.frame(window_box(sliding, row, column, at), style.BLUE, dashed=False)
+    canvas.frame(window_box(sliding, row, column, at), style.BLUE)
     label(canvas, *at, len(right), f"input {size_of(step.image.shape)}")
     x = len(right) + GAP
     canvas.text(x - GAP / 2, middle, "∗" if step.flip else "⋆", style.SIGN)

@@ -5,6 +5,7 @@ which people with any kind of colour vision tell apart; nothing is said by colou
 face has a colour of its own, so that a picture reads the same on a light and on a dark page.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 from matplotlib.font_manager import FontProperties
@@ -49,6 +50,25 @@ SIGNED = "RdBu_r"
 
 UNSIGNED = "cividis"
 """Colour map of values without."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a cell of a grid looks.
+
+    Attributes:
+        face: Its colour.
+        ink: Colour of its text.
+        bold: Whether its text is bold.
+        dashed: Whether it is padding: a dashed edge.
+        corner: Small text in its lower right corner.
+    """
+
+    face: str = PAPER
+    ink: str = INK
+    bold: bool = False
+    dashed: bool = False
+    corner: str = ""
 
 
 @lru_cache(maxsize=64)
