@@ -23,7 +23,6 @@ ENDINGS = (*METADATA, ".webp")
 _SETTINGS: Any = {
     "svg.fonttype": "path",  # the same letters on every machine; the text itself is in comments
     "svg.hashsalt": "faltung",
-    "svg.id": None,
     "pdf.fonttype": 42,
     "savefig.bbox": None,
     "savefig.transparent": False,
