@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import uvicorn
 from httpx import Client
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from serving import Served
 
 from faltung.lab.app import create_app
@@ -18,6 +18,7 @@ from faltung.lab.fields import CANVAS
 from faltung.lab.network import Network, open_network
 from faltung.lab.server import Server, listen
 
+PATIENCE = 20_000  # milliseconds; a busy machine is slow
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -65,6 +66,7 @@ def browser() -> Iterator[Browser]:
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found is None:
         pytest.skip(f"no browser is installed: none of {', '.join(BROWSERS)} is found")
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         started = playwright.chromium.launch(executable_path=found, args=arguments)
@@ -81,7 +83,7 @@ def page(browser: Browser, served: Served) -> Iterator[Page]:
     tab, complaints = context.new_page(), []
     tab.on("pageerror", lambda error: complaints.append(str(error)))
     tab.on("console", lambda line: complaints.append(line.text) if _bad(line.text) else None)
-    tab.set_default_timeout(20_000)
+    tab.set_default_timeout(PATIENCE)
     yield tab
     context.close()
     assert complaints == []

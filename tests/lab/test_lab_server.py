@@ -2,6 +2,7 @@
 
 import io
 import json
+import socket
 import threading
 import time
 from typing import Any
@@ -114,8 +115,17 @@ def test_large_bodies(client: Client) -> None:
     assert fault(answer).startswith("the body has more than 262,144 bytes")
     pieces = (body[start : start + 4096] for start in range(0, len(body), 4096))
     assert client.post("/api/window", content=pieces).status_code == 413
-    too_large = b"x" * (photo.LARGEST + 1)
-    assert client.post("/api/photo", content=too_large).status_code == 413
+    assert client.post("/api/photo", content=b"x" * (photo.LARGEST + 1)).status_code == 413
+
+
+def test_a_body_beyond_all_measure_is_cut_off(client: Client) -> None:
+    port = client.base_url.port
+    head = (
+        f"POST /api/window HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {10**12}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port or 0), timeout=20) as line:
+        line.sendall(head.encode() + b"{")
+        assert line.recv(100).startswith(b"HTTP/1.1 413")
 
 
 @pytest.mark.parametrize(
