@@ -81,11 +81,11 @@ assert torch.equal(one_number, two)
 assert inspect.signature(nn.Conv2d).parameters["padding"].default == 0
 
 # %% [markdown]
-# > **6.5** Where one number is written, does it stand for both sides together?
+# > **6.5** `padding` is the number of zeros that are added.
 #
-# In the formulas above yes: p counts the rows on *both* sides together. In PyTorch and in this
-# library `padding=p` is p on *each* side, so 2p in all. The texts use both ways; one of them says
-# `(input_size + 2*padding - kernel_size)`, which is the second.
+# On which side? In the formulas above, p counts the rows on *both* sides together. In PyTorch and
+# in this library `padding=p` is p on *each* side, so 2p in all. The texts use both ways; one of
+# them says `(input_size + 2*padding - kernel_size)`, which is the second.
 
 # %% 6.5
 n, k, padding = 8, 3, 2
