@@ -7,7 +7,8 @@ from faltung import errors
 from faltung.errors import FaltungError
 
 if TYPE_CHECKING:
-    from faltung import functional, geometry, nn
+    from faltung import analysis, functional, geometry, nn, pictures
+    from faltung.analysis import cost, receptive_field, summary
     from faltung.explain import why
     from faltung.switch import disable, enable, enabled, is_enabled
 
@@ -16,6 +17,8 @@ __version__ = "0.1.0"
 __all__ = [
     "FaltungError",
     "__version__",
+    "analysis",
+    "cost",
     "disable",
     "enable",
     "enabled",
@@ -24,11 +27,15 @@ __all__ = [
     "geometry",
     "is_enabled",
     "nn",
+    "pictures",
+    "receptive_field",
+    "summary",
     "why",
 ]
 
 _HOMES = {
     **dict.fromkeys(("disable", "enable", "enabled", "is_enabled"), "switch"),
+    **dict.fromkeys(("cost", "receptive_field", "summary"), "analysis"),
     "why": "explain",
 }
 

@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import yaml
 
+from faltung.analysis_commands import COMMANDS as ANALYSIS
 from faltung.commands import COMMANDS
+from faltung.draw_commands import draw
 from faltung.errors import ArgumentError, ConfigError, FaltungError, RunError
+from faltung.lab_command import lab
 
 if TYPE_CHECKING:
     from faltung.recognition.config import Config
@@ -288,5 +291,6 @@ def edges(
     typer.echo(f"saved {os.fspath(edged(image, kernel, out))}")
 
 
-for command in COMMANDS:
+for command in (*COMMANDS, *ANALYSIS, lab):
     app.command()(command)
+app.add_typer(draw, name="draw")

@@ -43,3 +43,7 @@ class TrainingError(FaltungError, RuntimeError):
 
 class MissingExtraError(FaltungError, ImportError):
     """An optional dependency that is not installed; the message holds the line that installs it."""
+
+
+class ModelError(FaltungError, RuntimeError):
+    """A model that cannot be loaded, run or captured."""

@@ -5,7 +5,6 @@ the kernel lies wholly on the picture are computed (mode `valid`), so that the b
 picture is not mistaken for an edge; the result is smaller by the kernel's extent minus 1.
 """
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from faltung.errors import ArgumentError, DataError
 from faltung.functional import correlate2d
+from faltung.matrices import parse_matrix
 from faltung.recognition.files import replacing
 from faltung.recognition.framing import open_image
 
@@ -100,23 +100,8 @@ def parse_kernel(text: str) -> Tensor:
     """
     if text in KERNELS:
         return torch.tensor(KERNELS[text], dtype=torch.float64)
-    try:
-        rows = [[float(number) for number in row.split(",")] for row in text.split(";")]
-    except ValueError as error:
-        raise ArgumentError(
-            f"kernel is {text!r}: it is one of {', '.join([*KERNELS, MAGNITUDE])}, or numbers with "
-            f"',' between columns and ';' between rows, such as '1,0,-1;2,0,-2;1,0,-1'"
-        ) from error
-    lengths = [len(row) for row in rows]
-    if len(set(lengths)) > 1:
-        raise ArgumentError(
-            f"kernel {text!r} has rows of {', '.join(map(str, lengths))} numbers: all rows must "
-            f"be equally long; write zeros out"
-        )
-    if not all(math.isfinite(number) for row in rows for number in row):
-        raise ArgumentError(
-            f"kernel {text!r} has a number that is not finite: use numbers such as 1, -0.5 or 2e3"
-        )
+    names = ", ".join([*KERNELS, MAGNITUDE])
+    rows = parse_matrix("kernel", text, f"one of {names}, or ")
     return torch.tensor(rows, dtype=torch.float64)
 
 

@@ -54,6 +54,25 @@ class Frame:
     centre: Literal["mass", "box"]
 
 
+@dataclass(frozen=True)
+class Placed:
+    """A character in its place, and the way back to the ink it was made of.
+
+    Attributes:
+        image: uint8 (size, size), bright ink on black.
+        top: Row of the image where the character begins.
+        left: Column of the image where it begins.
+        margin: Pixels by which thickening grew the ink on every side.
+        taken: Pixels of thickened ink, (down, across), that one pixel of the image was made of.
+    """
+
+    image: Tensor
+    top: int
+    left: int
+    margin: int
+    taken: tuple[float, float]
+
+
 def open_image(source: Path | bytes | BinaryIO, name: str | None = None) -> Image.Image:
     """Read an image file of any format and mode that Pillow knows.
 
@@ -118,7 +137,7 @@ def frame_character(image: Image.Image, frame: Frame) -> Tensor:
         DataError: No character is found.
     """
     ink = find_ink(np.asarray(_opaque(image).convert("L"), np.float32))
-    return torch.from_numpy(_placed(ink, frame))
+    return place(ink, frame).image
 
 
 def _title(source: Path | bytes | BinaryIO, name: str | None) -> str:
@@ -201,21 +220,28 @@ def _on_paper(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(sheet, image).convert("RGB")
 
 
-def _placed(ink_hw: Floats, frame: Frame) -> npt.NDArray[np.uint8]:
-    """Scale the ink to the frame's box and move it to its place, by whole pixels."""
-    ink_hw = thicken(ink_hw, _THINNEST * max(ink_hw.shape))
-    scale = frame.box / max(ink_hw.shape)
-    height, width = (max(1, round(side * scale)) for side in ink_hw.shape)
-    small = Image.fromarray(ink_hw).resize((width, height), Image.Resampling.BOX)
+def place(ink_hw: Floats, frame: Frame) -> Placed:
+    """Scale ink to the frame's box and move it to its place, by whole pixels.
+
+    Args:
+        ink_hw: Ink from 0 (paper) to 1, cut to its bounding box, (H, W).
+        frame: Size of the result and place of the character in it.
+    """
+    thick_hw = thicken(ink_hw, _THINNEST * max(ink_hw.shape))
+    margin = (thick_hw.shape[0] - ink_hw.shape[0]) // 2
+    scale = frame.box / max(thick_hw.shape)
+    height, width = (max(1, round(side * scale)) for side in thick_hw.shape)
+    small = Image.fromarray(thick_hw).resize((width, height), Image.Resampling.BOX)
     character = (np.asarray(small) * 255).round().clip(0, 255).astype(np.uint8)
     if frame.centre == "mass":
         centre = ndimage.center_of_mass(character)
         # In MNIST the centre of mass, rounded, is the pixel (14, 14), not the corner before it.
-        corner = [int(np.ceil(frame.size // 2 - 0.5 - place)) for place in centre]
+        corner = [int(np.ceil(frame.size // 2 - 0.5 - mass)) for mass in centre]
     else:
         corner = [(frame.size - side) // 2 for side in (height, width)]
     top = min(max(corner[0], 0), frame.size - height)
     left = min(max(corner[1], 0), frame.size - width)
     placed = np.zeros((frame.size, frame.size), np.uint8)
     placed[top : top + height, left : left + width] = character
-    return placed
+    taken = thick_hw.shape[0] / height, thick_hw.shape[1] / width
+    return Placed(torch.from_numpy(placed), top, left, margin, taken)

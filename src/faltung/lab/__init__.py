@@ -1,0 +1,1 @@
+"""The lab: a page in the browser, served from this machine to this machine alone."""
