@@ -18,15 +18,16 @@ def run(chapters: list[Path]) -> None:
 
 def main() -> None:
     """Read the arguments and run."""
-    numbers = [int(chapter.stem[:2]) for chapter in CHAPTERS]
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "number", nargs="*", type=int, choices=numbers, help="chapters; default all"
-    )
+    parser.add_argument("number", nargs="*", type=int, help="chapters; default all")
     parser.add_argument("--out", type=Path, default=tour.FOLDER, help="folder of the pictures")
     arguments = parser.parse_args()
+    numbered = {int(chapter.stem[:2]): chapter for chapter in CHAPTERS}
+    for number in arguments.number:
+        if number not in numbered:
+            parser.error(f"there is no chapter {number}: they are 1 to {max(numbered)}")
     tour.FOLDER = arguments.out
-    run([c for n, c in zip(numbers, CHAPTERS, strict=True) if n in (arguments.number or numbers)])
+    run([numbered[number] for number in arguments.number or numbered])
 
 
 if __name__ == "__main__":

@@ -127,8 +127,11 @@ def mnist() -> Mnist | None:
     """Return MNIST where it lies in `$FALTUNG_DATA`; else say that it does not, and return None."""
     try:
         return load_mnist(mirrors=())
-    except DataError as error:
-        print(f"This cell is skipped, since MNIST is not here: {error}")
+    except DataError:
+        print(
+            "This cell is skipped: MNIST's four files are not in a folder `mnist` of $FALTUNG_DATA "
+            "(or they are damaged); `faltung train mnist` fetches them, or says what is wrong"
+        )
         return None
 
 

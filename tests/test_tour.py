@@ -163,13 +163,28 @@ def test_chapters_run_from_the_command_line(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "out").rglob("*.png")] == ["mixed.png"]
 
 
+def test_without_numbers_all_chapters_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = runpy.run_path(str(HERE / "run.py"))["main"]
+    chapters = [tmp_path / "01_one.py", tmp_path / "02_two.py"]
+    for chapter in chapters:
+        chapter.write_text(f"print('in', {chapter.stem!r}, __name__)", encoding="utf-8")
+    monkeypatch.setitem(main.__globals__, "CHAPTERS", chapters)
+    monkeypatch.setattr(tour, "FOLDER", tmp_path)
+    for arguments, expected in (([], ["01_one", "02_two"]), (["2", "1"], ["02_two", "01_one"])):
+        monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
+        main()
+        assert re.findall(r"in (\w+) __main__", capsys.readouterr().out) == expected
+
+
 def test_a_chapter_that_does_not_exist_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["run.py", "13"])
+    monkeypatch.setattr(sys, "argv", ["run.py", "3", "13"])
     with pytest.raises(SystemExit, match="2"):
         runpy.run_path(str(HERE / "run.py"), run_name="__main__")
-    assert "invalid choice: 13" in capsys.readouterr().err
+    assert "there is no chapter 13: they are 1 to 12" in capsys.readouterr().err
 
 
 def test_without_mnist_the_tour_says_so(
@@ -178,7 +193,7 @@ def test_without_mnist_the_tour_says_so(
     monkeypatch.setenv("FALTUNG_DATA", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert tour.mnist.__wrapped__() is None
-    assert capsys.readouterr().out.startswith("This cell is skipped, since MNIST is not here: ")
+    assert capsys.readouterr().out.startswith("This cell is skipped: MNIST's four files are not in")
 
 
 def test_a_notebook_is_the_same_every_time(tmp_path: Path) -> None:
