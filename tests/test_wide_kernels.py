@@ -58,8 +58,9 @@ def whole(form: str, *shape: int) -> Tensor:
 @pytest.mark.parametrize("name", CONVOLUTIONS)
 def test_convolutions_and_gradients(name: str, form: str) -> None:
     images, channels, outputs, size, window, *rest, groups = CONVOLUTIONS[name]
+    stride, padding, dilation = rest
     geometry: Any = (*rest, groups, False)
-    rows, columns = windows(window, *rest)
+    rows, columns = windows(window, stride, padding, dilation)
     result = rows.output(size[0]), columns.output(size[1])
     x, w = whole(form, images, channels, *size), whole(form, outputs, channels // groups, *window)
     dy, bias = whole(form, images, outputs, *result), torch.arange(outputs) % 5 - 2.0
@@ -68,12 +69,10 @@ def test_convolutions_and_gradients(name: str, form: str) -> None:
         assert torch.equal(ours.conv2d(x, w, bias, *geometry), expected)
     back = (dy, w, None, [*size], *geometry)
     assert torch.equal(ours.conv2d_input_gradient(*back), convolution.conv2d_input_gradient(*back))
-    found, expected = (
-        run(x, dy, [*window], *geometry, True)
-        for run in (ours.conv2d_weight_gradient, convolution.conv2d_weight_gradient)
-    )
-    assert torch.equal(found[0], expected[0])
-    assert torch.equal(found[1], expected[1])
+    apart: Any = (x, dy, [*window], *geometry, True)
+    found, right = ours.conv2d_weight_gradient(*apart), convolution.conv2d_weight_gradient(*apart)
+    assert torch.equal(found[0], right[0])
+    assert torch.equal(found[1], right[1])
     assert None not in ours._known.values()
 
 

@@ -102,8 +102,8 @@ def transform_input(code: Code, spec: Tiles, a: Any, unit: Int) -> None:
     with code.loop(a.tile_columns) as column, code.loop(a.channels, 0, code.lanes) as c:
         square = []
         for i in range(spec.size):
-            line = code.settled(mine + made.at(code.constant(i), column * spec.outputs) + c)
-            square.append([code.load(line + j * a.channels) for j in range(spec.size)])
+            at = code.settled(mine + made.at(code.constant(i), column * spec.outputs) + c)
+            square.append([code.load(at + j * a.channels) for j in range(spec.size)])
         for vector in (v for line in square for v in line):
             worst.set(code.largest(worst.get(), vector))
         to = a.workspace + FLAGS + (unit * a.tile_columns + column) * a.channels + c
