@@ -11,12 +11,12 @@ import pytest
 import uvicorn
 from httpx import Client
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from serving import Served
 
 from faltung.lab.app import create_app
 from faltung.lab.fields import CANVAS
 from faltung.lab.network import Network, open_network
 from faltung.lab.server import Server, listen
+from serving import Served
 
 PATIENCE = 20_000  # milliseconds; a busy machine is slow
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

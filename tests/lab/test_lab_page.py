@@ -8,9 +8,10 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from browsing import SEEDS_SUM, VIEWS, drawn, numbers, opened, setting
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
+
+from browsing import SEEDS_SUM, VIEWS, drawn, numbers, opened, setting
 from serving import Served
 
 

@@ -3,8 +3,9 @@
 import re
 
 import pytest
-from browsing import drawn, opened, pixels, setting, share_of
 from playwright.sync_api import Browser, Page, expect
+
+from browsing import drawn, opened, pixels, setting, share_of
 from serving import Served
 
 

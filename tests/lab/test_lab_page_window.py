@@ -3,9 +3,10 @@
 import re
 from pathlib import Path
 
-from browsing import SEEDS_SUM, numbers, opened, setting
 from PIL import Image
 from playwright.sync_api import Page, expect
+
+from browsing import SEEDS_SUM, numbers, opened, setting
 
 
 def test_the_window_shows_the_seeds_example(page: Page) -> None:

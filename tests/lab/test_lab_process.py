@@ -10,12 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
-from serving import Served
 
 from faltung import cli, lab_command
 from faltung.errors import ArgumentError, MissingExtraError
 from faltung.lab import server
 from faltung.lab.server import listen
+from serving import Served
 
 REQUEST = b"POST /api/window HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Length: 5000\r\n\r\n"
 
