@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from faltung.compiler import machine
+from faltung.compiler.call import ADDRESSES
 from faltung.compiler.plan import Algorithm, Plan, Spec
 from faltung.compiler.problem import Problem
 from faltung.compiler.target import Target
@@ -133,7 +134,7 @@ class Case:
         room = fenced(3, torch.full((max(bytes_needed // 4, 16),), float("nan")), self.at_end)
         addresses = (x.data_ptr(), 0 if at is None else at.data_ptr(), 0, y.data_ptr())
         for step in plan.steps:
-            numbers = (*addresses, room.data_ptr(), *step.numbers)
-            block = struct.pack(f"{len(numbers)}q", *numbers)
+            block = ADDRESSES(*addresses, room.data_ptr(), 0, 0)
+            block += struct.pack(f"{len(step.numbers)}q", *step.numbers)
             loaded(step.spec, self.target).run(block, self.threads)
         return (y,) if at is None else (y, at)
