@@ -233,3 +233,43 @@ def test_texts_of_fused_problems() -> None:
     assert added.bytes - parse("ic32ih11oc40kh3ph1 silu").bytes == 4 * 40 * 121
     with pytest.raises(planner.NoAlgorithmError, match="pools before the activation"):
         planner.explain(parse("ic32ih11oc40kh3ph1 silu max2"), ours.target(), 1)
+
+
+@pytest.mark.parametrize("where", ["input", "weight"])
+@pytest.mark.parametrize("pool", ["max", "avg"])
+@pytest.mark.parametrize("number", [float("inf"), float("nan"), 2.0**61])
+def test_numbers_that_the_kernel_cannot_treat_go_one_after_the_other(
+    number: float, pool: str, where: str
+) -> None:
+    (x, w, bias, _), geometry = data("winograd", False)
+    for _ in range(3):
+        assert F.conv2d_fused(x, w, bias, *geometry, pool=pool).isfinite().all()
+    if where == "input":
+        x[1, 3, 4, 5] = number
+    else:
+        w[2, 1, 1, 1] = number
+    expected = POOLS[pool](F.conv2d(x, w, bias, *geometry))
+    for _ in range(3):
+        found = F.conv2d_fused(x, w, bias, *geometry, pool=pool)
+        torch.testing.assert_close(found, expected, equal_nan=True)
+
+
+def test_a_residual_is_judged_at_every_call() -> None:
+    (x, w, _, residual), geometry = data("dense", False)
+    expected = right([x, w, None, residual], geometry, None, None)
+    assert torch.equal(F.conv2d_fused(x, w, None, *geometry, residual=residual).double(), expected)
+    with torch.autocast("cpu", torch.bfloat16):
+        F.conv2d_fused(x, w, None, *geometry, residual=residual.bfloat16())
+    with pytest.raises(DtypeError, match="residual is bfloat16"):
+        F.conv2d_fused(x, w, None, *geometry, residual=residual.bfloat16())
+    negated = torch._neg_view(-residual)
+    for summand in (negated, residual):
+        found = F.conv2d_fused(x, w, None, *geometry, residual=summand)
+        assert torch.equal(found.double(), expected)
+
+
+@pytest.mark.parametrize("text", ["max ic8ih8kh2 relu", "conv weight ic8ih8oc8kh3 sum",
+                                  "conv input ic8ih8oc8kh3 max2"])  # fmt: skip
+def test_what_follows_follows_forward_convolutions_alone(text: str) -> None:
+    with pytest.raises(ValueError, match="follows a convolution, forward"):
+        parse(text)

@@ -5,8 +5,11 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +18,10 @@ from torch import Tensor
 
 from faltung import functional as F
 from faltung import nn
+from faltung.compiler.algorithms import dense_plan
+from faltung.compiler.call import Call, ready
 from faltung.compiler.digest import digest
+from faltung.compiler.problem import parse
 from faltung.ops import kept, ours
 
 SHAPES = {
@@ -196,6 +202,56 @@ def test_weights_with_gaps_are_not_kept() -> None:
     for _ in range(3):
         assert torch.equal(convolved(x, apart), right(x, w))
     assert holding() == 0
+
+
+def test_a_weight_that_dies_while_others_are_counted_is_no_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x, w = operands("winograd")
+    others = [w + i for i in range(3)]
+    for other in others:
+        for _ in range(2):
+            convolved(x, other)
+    del other
+
+    def dying(iterable: Any, *rest: Any, strict: bool) -> Any:
+        others.clear()
+        gc.collect()
+        return zip(iterable, *rest, strict=strict)
+
+    monkeypatch.setattr(kept, "zip", dying, raising=False)
+    monkeypatch.setattr(kept, "LIMIT", 0)
+    assert torch.equal(convolved(x, w), right(x, w))
+    assert holding() == 0
+
+
+def test_threads_that_plan_at_once_get_tokens_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Slow(int):
+        """A number whose hash lets other threads run."""
+
+        def __hash__(self) -> int:
+            time.sleep(0.01)
+            return int(self)
+
+    plan = dense_plan.plans(parse("ic64ih8oc160"), ours.target(), 1)[0]
+    assert plan.preparation is not None
+    calls: list[Call] = []
+
+    def plan_one(number: int) -> None:
+        assert plan.preparation is not None
+        (step,) = plan.preparation.steps
+        other = replace(step, numbers=(Slow(number), *step.numbers[1:]))
+        mine = replace(plan, preparation=replace(plan.preparation, steps=(other,)))
+        calls.append(ready(mine, ours.target()))
+
+    workers = [threading.Thread(target=plan_one, args=(n,)) for n in range(1, 6)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len({call.token for call in calls}) == 5
 
 
 def test_inference_tensors_have_no_version_and_are_followed() -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from agreeing import FORMS, SOME, convs, data
 from convolving import TARGETS, Conv, Way, activated, computed, defined, normal, whole
 from faltung.compiler.problem import DIRECTIONS
+from faltung.functional import conv2d
 from faltung.ops.theirs import convolution as theirs
 from layouts import LAYOUTS
 from strategies import few
@@ -225,3 +227,20 @@ def test_bfloat16_keeps_nan_and_infinity(level: str) -> None:
     assert truth.isnan().any()
     assert truth.isinf().any()
     np.testing.assert_array_equal(result.float().numpy(), truth.bfloat16().float().numpy())
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_padding_meets_strange_weights_however_large_the_dilation(
+    number: float, layout: torch.memory_format
+) -> None:
+    x = torch.randn(1, 8, 24, 25).contiguous(memory_format=layout)
+    w = torch.randn(16, 8, 3, 3).contiguous(memory_format=layout)
+    finite = conv2d(x, w, None, 1, 9, 9)
+    w[5, 2, 0, 1] = number
+    truth = tf.conv2d(tf.pad(x, (9, 9, 9, 9)).double(), w.double(), None, 1, 0, 9)
+    for _ in range(3):
+        found = conv2d(x, w, None, 1, 9, 9)
+        torch.testing.assert_close(found.double(), truth, rtol=1e-4, atol=1e-4, equal_nan=True)
+    whole = [k for k in range(16) if k != 5]
+    torch.testing.assert_close(found[:, whole], finite[:, whole])

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -163,3 +164,30 @@ def test_layers_are_copied_and_still_compute() -> None:
         twin.weight.data.mul_(2)
         twin.bias.data.mul_(2)  # type: ignore[union-attr]
         torch.testing.assert_close(twin(x), 2 * expected)
+
+
+def test_arguments_that_may_change_are_read_at_every_call() -> None:
+    x, w = torch.randn(1, 1, 9, 9), torch.randn(1, 1, 3, 3)
+    step: Any = torch.tensor(1)
+    for stride, size in ((1, 7), (2, 4), (1, 7)):
+        step.fill_(stride)
+        assert F.conv2d(x, w, None, step).shape[2] == size
+        assert F.max_pool2d(x, 3, step).shape[2] == size
+        assert F.avg_pool2d(x, 3, step).shape[2] == size
+
+
+def test_views_of_freed_storage_are_refused_as_torch_does() -> None:
+    base = torch.zeros(100_000)
+    view, w = base[4096 : 4096 + 64].view(1, 1, 8, 8), torch.ones(1, 1, 3, 3)
+    calls: list[Callable[[], object]] = [
+        lambda: F.conv2d(view, w),
+        lambda: F.max_pool2d(view, 2),
+        lambda: F.avg_pool2d(view, 2),
+    ]
+    for call in calls:
+        call()
+        call()
+    base.untyped_storage().resize_(0)
+    for call in calls:
+        with pytest.raises(RuntimeError):
+            call()

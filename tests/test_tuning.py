@@ -139,7 +139,9 @@ def test_a_remembered_guarded_plan_keeps_a_substitute(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def plans(*asked: Any) -> list[Any]:
-        return [replace(dense_plan.plans(*asked)[0], algorithm="guard", guarded=True)]
+        plan = dense_plan.plans(*asked)[0]
+        steps = tuple(replace(step, guards=True) for step in plan.steps)
+        return [replace(plan, algorithm="guard", steps=steps)]
 
     guard = SimpleNamespace(NAME="guard", refuses=lambda *_: None, plans=plans)
     key = memory.key(parse(TEXT), ours.target(), ours.threads())

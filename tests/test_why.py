@@ -79,7 +79,9 @@ def test_a_kernel_is_compiled_once_and_then_loaded(
 
 def test_what_runs_instead_of_a_guarded_plan_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def plans(*asked: Any) -> list[Any]:
-        return [replace(dense_plan.plans(*asked)[0], algorithm="guard", guarded=True)]
+        plan = dense_plan.plans(*asked)[0]
+        steps = tuple(replace(step, guards=True) for step in plan.steps)
+        return [replace(plan, algorithm="guard", steps=steps)]
 
     guard = SimpleNamespace(NAME="guard", refuses=lambda *_: None, plans=plans)
     monkeypatch.setattr(planner, "ALGORITHMS", (guard, dense_plan))

@@ -180,7 +180,7 @@ def _call(algorithm: Algorithm, taking: list[Algorithm], problem: Problem) -> Ca
     cpu, threads = ours.target(), ours.threads()
     plan = algorithm.plans(problem, cpu, threads)[0]
     guarded = plan.guarded
-    other = planner.substitute(algorithm, taking, problem, cpu, threads) if guarded else None
+    other = planner.substitute(taking, problem, cpu, threads) if guarded else None
     return ready(plan, cpu, other)
 
 

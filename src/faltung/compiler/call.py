@@ -1,6 +1,7 @@
 """A plan made ready to be called: its kernels loaded, its numbers packed."""
 
 import ctypes
+import itertools
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ from faltung.compiler.target import Target
 
 ADDRESSES = struct.Struct(f"{POINTERS}q").pack
 
-Ready = tuple[tuple[Callable[[bytes, int], None], bytes], ...]
+Ready = tuple[tuple[Callable[[bytes, int], None], bytes, bool], ...]
+LIMIT = 8192  # preparations that are told apart; then all are forgotten
 
 _tokens: dict[tuple[Step, ...], int] = {}
+_numbers = itertools.count()  # two threads never get the same
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +26,8 @@ class Call:
     Attributes:
         plan: What is called.
         target: The CPU it is made for.
-        steps: What is called where the weights are prepared: machine code and packed numbers.
+        steps: What is called where the weights are prepared: machine code, packed numbers, and
+            whether it guards.
         anew: What is called where they are not.
         prepared: Bytes at the start of the workspace for weights that are prepared anew.
         workspace: Bytes of workspace to be given.
@@ -55,32 +59,37 @@ class Call:
         workspace: int,
         prepared: int = 0,
         summand: int = 0,
-    ) -> None:
-        """Run all steps on these addresses (0 where there is none)."""
+    ) -> bool:
+        """Run all steps on these addresses (0 where there is none).
+
+        Returns:
+            Whether the output is written: False where the plan found numbers that it cannot treat,
+            and there is nothing to run instead.
+        """
         room, steps = workspace, self.steps
         if prepared == 0 and self.prepared:
             steps, prepared, room = self.anew, workspace, workspace + self.prepared
         block = ADDRESSES(first, second, third, output, room, prepared, summand)
+        if self._finished(steps, block, room):
+            return True
         if self.otherwise is None:
-            for run, numbers in steps:
-                run(block + numbers, self.threads)
-        elif not self._guarded(steps, block, room):
-            self.otherwise(first, second, third, output, workspace, 0, summand)
+            return False
+        return self.otherwise(first, second, third, output, workspace, 0, summand)
 
     def prepare_weights(self, weights: int, prepared: int, workspace: int) -> bool:
         """Prepare weights that are to be kept; return whether the plan can treat them."""
         steps = () if self.keeps is None else _loaded(self.keeps.steps, self.target)
         block = ADDRESSES(0, weights, 0, 0, workspace, prepared, 0)
-        return self._guarded(steps, block, workspace)
+        return self._finished(steps, block, workspace)
 
-    def _guarded(self, steps: Ready, block: bytes, room: int) -> bool:
+    def _finished(self, steps: Ready, block: bytes, room: int) -> bool:
         """Run steps until one finds numbers that it cannot treat; return whether none did."""
-        for run, numbers in steps:
-            # A team may turn out smaller than asked; then the flags of the others stay as here.
-            if self.plan.guarded:
+        for run, numbers, guards in steps:
+            if guards:
+                # A team may turn out smaller than asked; then the flags of the others stay as here.
                 ctypes.memset(room, 0, 8 * self.threads)
             run(block + numbers, self.threads)
-            if self.plan.guarded and any((ctypes.c_int64 * self.threads).from_address(room)):
+            if guards and any((ctypes.c_int64 * self.threads).from_address(room)):
                 return False
         return True
 
@@ -95,7 +104,9 @@ def ready(plan: Plan, target: Target, otherwise: Plan | None = None) -> Call:
         if not first.optional:
             prepared, anew = first.size, _loaded(first.steps, target) + steps
         if first.pays:
-            token, keeps = _tokens.setdefault(first.steps, len(_tokens)), first
+            if len(_tokens) >= LIMIT:
+                _tokens.clear()
+            token, keeps = _tokens.setdefault(first.steps, next(_numbers)), first
     instead = 0 if other is None else other.workspace
     room, less = max(prepared + plan.workspace, instead), max(plan.workspace, instead)
     return Call(
@@ -108,6 +119,7 @@ def _loaded(steps: Iterable[Step], target: Target) -> Ready:
         (
             kernel.get(step.spec, target).code.run,
             struct.pack(f"{len(step.numbers)}q", *step.numbers),
+            step.guards,
         )
         for step in steps
     )

@@ -54,7 +54,7 @@ def digest(address: int, size: int, target: Target, threads: int) -> tuple[int, 
     less.
 
     Args:
-        address: The first byte; a multiple of 4.
+        address: The first byte.
         size: Bytes.
         target: The CPU.
         threads: Threads of the team, at most.

@@ -41,10 +41,13 @@ class Step:
     Attributes:
         spec: The kernel.
         numbers: What follows the addresses in its argument block.
+        guards: It may find numbers that the plan cannot treat; then it leaves a 64-bit flag other
+            than 0 in the workspace, in one of the first `threads` places.
     """
 
     spec: Spec
     numbers: tuple[int, ...]
+    guards: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,6 @@ class Plan:
         threads: Threads of the team.
         cost: Expected seconds.
         preparation: What is done with the weights first, or None.
-        guarded: A step may find numbers that it cannot treat; then it leaves a 64-bit flag other
-            than 0 in the workspace, in one of the first `threads` places, and another algorithm
-            has to run instead.
     """
 
     algorithm: str
@@ -88,7 +88,11 @@ class Plan:
     threads: int
     cost: float = 0.0
     preparation: Preparation | None = None
-    guarded: bool = False
+
+    @property
+    def guarded(self) -> bool:
+        """A step may find numbers that it cannot treat; then another plan has to run instead."""
+        return any(step.guards for step in self.called)
 
     @property
     def called(self) -> tuple[Step, ...]:

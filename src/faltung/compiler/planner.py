@@ -79,21 +79,20 @@ def explain(problem: Problem, target: Target, threads: int) -> Explanation:
         taken = f"{chosen.NAME}, {reason}, takes it"
     plan = chosen.plans(problem, target, threads)[0]
     refusals = tuple((a.NAME, sentence or taken) for a, sentence in said if a is not chosen)
-    instead = substitute(chosen, taking, problem, target, threads) if plan.guarded else None
+    instead = substitute(taking, problem, target, threads) if plan.guarded else None
     return Explanation(problem, target, plan, instead, refusals, reason)
 
 
 def substitute(
-    chosen: Algorithm, taking: list[Algorithm], problem: Problem, target: Target, threads: int
+    taking: list[Algorithm], problem: Problem, target: Target, threads: int
 ) -> Plan | None:
-    """Return what runs where a guarded plan cannot: the first other plan that is not guarded.
+    """Return what runs where a guarded plan cannot: the first plan that is not guarded.
 
     Args:
-        chosen: The algorithm of the guarded plan.
         taking: The algorithms that take the problem, from special to general.
         problem: What is asked.
         target: For which CPU.
         threads: Threads of the team.
     """
-    others = (a.plans(problem, target, threads)[0] for a in taking if a is not chosen)
-    return next((plan for plan in others if not plan.guarded), None)
+    every = (plan for a in taking for plan in a.plans(problem, target, threads))
+    return next((plan for plan in every if not plan.guarded), None)

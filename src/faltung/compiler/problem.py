@@ -201,6 +201,12 @@ def _problem(
         raise ValueError(f"{text!r}: ic and oc must be multiples of g")
     first, final = last[0] if last else False, last[-1] if last else False
     pool = next((name for name, word in POOLS.items() if word in flags), "")
+    forward = operation == "conv" and direction == "forward"
+    after = sorted(flags & {"sum", *ACTIVATIONS, *POOLS.values()})
+    if after and not forward:
+        raise ValueError(
+            f"{text!r}: {after[0]} follows a convolution, forward; leave it out of anything else"
+        )
     shown = (result[0] // 2, result[1] // 2) if pool else result
     x, y = dense_strides(channels, size, first), dense_strides(outputs, shown, final)
     w = dense_strides(channels // groups, window, first)

@@ -33,8 +33,9 @@ def conv2d_fused(
     Where no gradient is wanted, a kernel of this library does all of it before it writes a result:
     sums in registers get the residual and the activation, and Winograd's tiles are pooled before
     they are written. `faltung.why` of a text such as "ic64ih56oc64kh3ph1 bias relu max2" says
-    whether it does. Elsewhere the operations run one after the other, with the same result to the
-    last bits of "silu".
+    whether it does. Elsewhere the operations run one after the other. The results agree as results
+    of two orders of sums do: the kernel rounds once, to bfloat16 too, where the operations round
+    after each of them, and adds the bias after a mean instead of before.
 
     Args:
         input: Images (N, C, H, W), or one image (C, H, W).

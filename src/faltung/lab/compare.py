@@ -8,7 +8,7 @@ import torch
 from faltung.asked import stated
 from faltung.bench.timing import Spread, measure
 from faltung.compiler import planner
-from faltung.compiler.call import ready
+from faltung.compiler.call import Call, ready
 from faltung.compiler.problem import Problem
 from faltung.definition import definition, wrong
 from faltung.errors import ArgumentError
@@ -158,24 +158,24 @@ def _operands(problem: Problem) -> Operands:
     return operands(problem, lambda shape: torch.randn(shape, generator=chance))
 
 
-def _candidates(problem: Problem) -> list[tuple[str, Callable[[Operands], None]]]:
+def _candidates(problem: Problem) -> list[tuple[str, Callable[[Operands], object]]]:
     """Return all algorithms that take a problem, ready to be called."""
     cpu, threads = ours.target(), ours.threads()
     taking = [a for a in planner.ALGORITHMS if a.refuses(problem, cpu) is None]
     found = []
     for algorithm in taking:
         plan = algorithm.plans(problem, cpu, threads)[0]
-        other = planner.substitute(algorithm, taking, problem, cpu, threads)
+        other = planner.substitute(taking, problem, cpu, threads)
         call = ready(plan, cpu, other if plan.guarded else None)
         found.append((algorithm.NAME, _caller(call)))
     return found
 
 
-def _caller(call: object) -> Callable[[Operands], None]:
-    return lambda given: ours.run(call, *given.addresses)  # type: ignore[arg-type]
+def _caller(call: Call) -> Callable[[Operands], object]:
+    return lambda given: ours.run(call, *given.addresses)
 
 
-def _bound(call: Callable[[Operands], None], given: Operands) -> Callable[[], object]:
+def _bound(call: Callable[[Operands], object], given: Operands) -> Callable[[], object]:
     return lambda: call(given)
 
 

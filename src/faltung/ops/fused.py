@@ -22,6 +22,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu6": tf.relu6,
     "silu": tf.silu,
 }
+POOLED = {"": "", "max": "max_pool2d_values", "avg": "avg_pool2d"}  # the operators of `POOLS`
+OURS: dict[str, Any] = {}  # our kernels of these operators, as they are registered
 POOLS: dict[str, Callable[[Tensor], Tensor]] = {
     "": lambda y: y,
     "max": lambda y: pooling.max_pool2d_values(y, *HALVED, [1, 1], False),
@@ -61,8 +63,13 @@ def _at_once(
     geometry: Sequence[Any],
 ) -> Tensor | None:
     direct, gradient = plain((x, w, bias, summand))
+    pooled = POOLED[pool]
     if (
         not direct
+        or (summand is not None and (summand.dtype is not x.dtype or summand.is_neg()))
+        or x.is_neg()
+        or w.is_neg()
+        or (pooled and seam.implementation(pooled) is not OURS[pooled])
         or (gradient and torch.is_grad_enabled())
         or torch.compiler.is_compiling()
         or watched()
@@ -96,5 +103,4 @@ def _at_once(
     if at is None:
         return None
     out = torch.empty_strided(size, strides, dtype=x.dtype)
-    ours.run(call, at[0], at[1], at[2], out.data_ptr(), w, at[3])
-    return out
+    return out if ours.run(call, at[0], at[1], at[2], out.data_ptr(), w, at[3]) else None

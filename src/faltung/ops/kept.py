@@ -116,12 +116,14 @@ def _remember(key: tuple[int, int], entry: Kept) -> None:
     with _lock:
         _kept.pop(key, None)
         _kept[key] = entry
-        held = sum(0 if e.prepared is None else e.prepared.numel() for e in _kept.values())
-        for old in list(_kept):
+        entries = list(_kept.items())  # a weight that dies meanwhile is forgotten by this thread
+        sizes = [0 if e.prepared is None else e.prepared.numel() for _, e in entries]
+        held = sum(sizes)
+        for (old, _), size in zip(entries, sizes, strict=True):
             if held <= LIMIT:
                 break
-            forgotten = _kept.pop(old).prepared
-            held -= 0 if forgotten is None else forgotten.numel()
+            _kept.pop(old, None)
+            held -= size
 
 
 def _forgetting(key: tuple[int, int]) -> Any:

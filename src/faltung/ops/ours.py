@@ -31,6 +31,7 @@ KINDS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 Known = tuple[Call, Any, Any]
 SMALL = 1 << 24  # bytes of workspace that any call may take
 LIMIT = 8192  # calls that are remembered; then all are forgotten
+FREED = 1 << 40  # addresses below may be distances in a storage that is freed
 ROOM = 1 << 16  # bytes of workspace that a thread keeps
 
 _known: dict[tuple[Any, ...], Known | None] = {}
@@ -92,7 +93,7 @@ def run(
     out: int,
     weights: Tensor | None = None,
     summand: int = 0,
-) -> None:
+) -> bool:
     """Run a call on addresses; a large workspace comes from torch's allocator and goes back.
 
     Args:
@@ -103,6 +104,9 @@ def run(
         out: The fourth.
         weights: The tensor at `second`, where what is prepared from it may be kept.
         summand: The address of what is added, if anything is.
+
+    Returns:
+        Whether the output is written; see `Call`.
     """
     held, size = None, call.workspace
     if weights is not None and call.keeps is not None:
@@ -111,10 +115,9 @@ def run(
             size = call.less
     prepared = 0 if held is None else held.at
     if size <= ROOM:
-        call(first, second, third, out, _small.address, prepared, summand)
-    else:
-        room = torch.empty(size, dtype=torch.uint8)
-        call(first, second, third, out, room.data_ptr(), prepared, summand)
+        return call(first, second, third, out, _small.address, prepared, summand)
+    room = torch.empty(size, dtype=torch.uint8)
+    return call(first, second, third, out, room.data_ptr(), prepared, summand)
 
 
 def key_of(name: str, tensors: Iterable[Tensor | None], numbers: Iterable[Any]) -> tuple[Any, ...]:
@@ -161,11 +164,20 @@ def addresses(*tensors: Tensor | None) -> tuple[int, ...] | None:
         if t is None:
             found.append(0)
             continue
-        at = t.data_ptr()
+        at = address(t)
         if at == 0 or t.is_neg():
             return None
         found.append(at)
     return tuple(found)
+
+
+def address(tensor: Tensor) -> int:
+    """Return where a tensor begins, or 0 where its storage is freed."""
+    at = tensor.data_ptr()
+    # Of a freed storage, whose memory begins at 0, torch gives the distance in it.
+    if at < FREED and at == tensor.storage_offset() * tensor.itemsize:
+        return 0
+    return at
 
 
 def recalled(

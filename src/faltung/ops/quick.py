@@ -9,6 +9,7 @@ from torch import _C, Tensor
 from faltung.ops import convolution, ours, ours_pooling, seam
 from faltung.ops.watching import PLAIN, float32_precision, watched
 
+CONSTANT = {int, bool, float, str, type(None)}
 LIMIT = 8192  # calls that are remembered; then all are forgotten
 
 _known: dict[tuple[Any, ...], tuple[Any, ...]] = {}
@@ -36,16 +37,28 @@ def key_of(
 
 
 def _types(written: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the types of arguments: 1, 1.0 and True are equal, and not all are accepted."""
-    return tuple(_types(a) if type(a) is tuple else type(a) for a in written)
+    """Return the types of arguments: 1, 1.0 and True are equal, and not all are accepted.
+
+    Raises:
+        TypeError: One may change while it stays the same object, as a tensor of one element may.
+    """
+    found: list[Any] = []
+    for a in written:
+        kind: Any = type(a)
+        if kind is tuple:
+            kind = _types(a)
+        elif kind not in CONSTANT:
+            raise TypeError
+        found.append(kind)
+    return tuple(found)
 
 
 def resolved(
     operation: str, tensors: tuple[Tensor | None, ...], written: tuple[Any, ...]
 ) -> tuple[Any, ...] | None:
     """Return what the arguments of a call came to when it was checked before, or None."""
-    if torch.compiler.is_compiling():
-        return None
+    if torch.compiler.is_compiling() or _C._is_any_autocast_enabled():
+        return None  # autocast accepts types that differ
     try:
         return _known.get(key_of(operation, tensors, written))  # type: ignore[arg-type]
     except TypeError:
@@ -59,7 +72,7 @@ def remember(
     found: tuple[Any, ...],
 ) -> None:
     """Note that a call was correct, and what its arguments came to."""
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or _C._is_any_autocast_enabled():
         return
     try:
         key = key_of(operation, tensors, written)
@@ -118,7 +131,7 @@ def pool(operation: str, x: Tensor, written: tuple[Any, ...]) -> Tensor | None:
     if found is None:
         return None
     known, implementation = found
-    at = x.data_ptr()
+    at = ours.address(x)
     if (
         at == 0
         or x.is_neg()

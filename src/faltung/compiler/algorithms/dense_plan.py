@@ -19,6 +19,7 @@ from faltung.compiler.algorithms.dense_blocks import (
 from faltung.compiler.algorithms.fill import Fill
 from faltung.compiler.algorithms.parts import parted
 from faltung.compiler.algorithms.weights import Packing
+from faltung.compiler.algorithms.winograd_input import FLAGS
 from faltung.compiler.plan import Plan, Preparation, Step
 from faltung.compiler.problem import Problem, layout
 from faltung.compiler.target import Target
@@ -42,29 +43,45 @@ def refuses(problem: Problem, target: Target) -> str | None:
 
 
 def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
-    """Return the one plan: blocks chosen by the cost model of `dense_blocks`."""
-    found, empty = correlations(problem)
+    """Return the plan, its blocks chosen by the cost model of `dense_blocks`.
+
+    Where taps in the padding are left out, so are their products with weights that are infinite or
+    NaN, which forward belong to the sum: such weights raise a flag, and the second plan, which
+    leaves nothing out, runs instead.
+    """
+    whole = [_plan(problem, target, threads, [[job] for job in _jobs(problem)])]
+    parts = [parted(job) for job in _jobs(problem)]
+    if all(len(part) == 1 for part in parts):
+        return whole
+    return [_plan(problem, target, threads, parts), *whole]
+
+
+def _jobs(problem: Problem) -> list[Correlation]:
+    return [simplified(job) for job in correlations(problem)[0]]
+
+
+def _plan(problem: Problem, target: Target, threads: int, parts: list[list[Correlation]]) -> Plan:
+    """Return the plan of correlations, each in parts that share its packed weights."""
     channels, outputs = problem.channels, problem.outputs
     if problem.direction == "input":
         channels, outputs = outputs, channels
     channels, outputs = channels // problem.groups, outputs // problem.groups
-    team = threads if problem.macs > SERIAL else 1
+    team = min(threads, FLAGS // 2) if problem.macs > SERIAL else 1
+    judged = problem.direction == "forward" and len(parts[0]) > 1
     steps: list[Step] = []
     packs: list[Step] = []
     words: list[str] = []
     packed, workspace, cycles = 0, 0, 0.0
-    if empty:
+    if correlations(problem)[1]:
         steps.append(_filling(problem))
-    for correlation in found:
-        job = simplified(correlation)
-        parts = parted(job)
-        for part in parts:
+    for jobs in parts:
+        for part in jobs:
             made = _made(problem, part, packed, channels, outputs, target, team)
             steps.append(made.step)
             words.append(made.words)
             workspace, cycles = max(workspace, made.room), cycles + made.cycles
         pack, room = packing.step(
-            made.packing, made.groups, job.weights, packed, problem.kind, made.woven
+            made.packing, made.groups, jobs[0].weights, packed, problem.kind, made.woven, judged
         )
         packs.append(pack)
         packed += rounded(made.groups * made.packing.group)
@@ -72,7 +89,8 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     said = f"{len(words)} correlations: " * (len(words) > 1) + "; ".join(dict.fromkeys(words))
     first = Preparation(4 * packed, tuple(packs), optional=False, pays=packed >= KEPT)
     cycles += packed / team
-    return [Plan(NAME, said, tuple(steps), 4 * team * workspace, team, cycles / 3.2e9, first)]
+    room = 4 * (FLAGS * judged + team * workspace)
+    return Plan(NAME, said, tuple(steps), room, team, cycles / 3.2e9, first)
 
 
 def _filling(problem: Problem) -> Step:

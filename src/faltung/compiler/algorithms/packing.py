@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from faltung.compiler.algorithms import weights
 from faltung.compiler.algorithms.argument_block import read_arguments, rounded
 from faltung.compiler.algorithms.runs import run_of
-from faltung.compiler.emit import Program
+from faltung.compiler.algorithms.winograd_input import FLAGS, judge
+from faltung.compiler.emit import Code, Program
 from faltung.compiler.plan import Step
 from faltung.compiler.target import Target
 
@@ -29,11 +30,13 @@ class Pack:
         kind: Element type of the weights.
         width: Outputs of a tile.
         woven: Channels of the small groups that share a vector, or 0.
+        judged: Weights that are not finite, or beyond `winograd_input.LARGEST`, raise a flag.
     """
 
     kind: str
     width: int
     woven: int
+    judged: bool
 
     def emit(self, target: Target) -> Program:
         """Write the kernel."""
@@ -52,9 +55,23 @@ class Pack:
                 run = weights.Run(
                     a.run_length, a.run_first, a.run_rows, a.run_columns, a.run_channels
                 )
-                table = (a.workspace + code.thread * a.private).cast("i64")
+                before = FLAGS if self.judged else 0
+                table = (a.workspace + before + code.thread * a.private).cast("i64")
                 weights.pack(code, packing, a.groups, origin, strides, run, to, table)
+        if self.judged:
+            with program.region("judge") as code:
+                self._judge(code)
         return program
+
+    def _judge(self, code: Code) -> None:
+        a = read_arguments(code, self.kind, TENSORS, SIZES)
+        packing = weights.Packing(a.outputs, a.channels, (a.rows, a.columns), a.block, self.width)
+        first, last = code.share(a.groups * packing.group // code.lanes)
+        worst = code.variable(code.fill(0))
+        with code.loop(last, first) as i:
+            at = a.prepared + a.first + i * code.lanes
+            worst.set(code.largest(worst.get(), code.load(at)))
+        judge(code, a, worst)
 
 
 def step(
@@ -64,6 +81,7 @@ def step(
     first: int,
     kind: str,
     woven: int,
+    judged: bool = False,
 ) -> tuple[Step, int]:
     """Return the call that packs weights, and the float32 elements of workspace of a thread.
 
@@ -74,6 +92,7 @@ def step(
         first: Where they begin in the prepared weights, in float32 elements.
         kind: Element type of the weights.
         woven: Channels of the small groups that share a vector, or 0.
+        judged: See `Pack`.
     """
     run = run_of(packing.block, packing.window, *strides[2:5])
     private = rounded(2 * run[0])
@@ -81,4 +100,4 @@ def step(
         first, groups, packing.outputs, packing.channels, *packing.window, packing.block,
         *strides, *run, private,
     )  # fmt: skip
-    return Step(Pack(kind, packing.width, woven), numbers), private
+    return Step(Pack(kind, packing.width, woven, judged), numbers, guards=judged), private

@@ -86,7 +86,7 @@ def step(
     private = rounded(room(run[-1], spec.taps, spec.width, run[0]))
     size = tiles * (spec.outputs + spec.taps - 1) ** 2 * pitch(channels, spec.width)
     numbers = (channels, outputs, *strides, *run, tiles, private)
-    return Step(spec, numbers), 4 * size, 4 * (FLAGS + threads * private)
+    return Step(spec, numbers, guards=True), 4 * size, 4 * (FLAGS + threads * private)
 
 
 def transform(

@@ -55,7 +55,7 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     first, made, own = winograd_kernels.step(transform, channels, outputs, job.weights[1:], threads)
     kept = Preparation(made, (first,), optional=True, pays=True)
     cost = seconds(problem, problem.images * rows * columns, size, target, threads)
-    return [Plan(NAME, words, steps, max(workspace, own), threads, cost, kept, guarded=True)]
+    return [Plan(NAME, words, steps, max(workspace, own), threads, cost, kept)]
 
 
 def _step(
@@ -98,4 +98,4 @@ def _step(
         *job.source, *job.target, *job.weights[1:], *run, -job.origin[0], -job.origin[1],
         panel_width, padded, tiles, -(-units // in_chunk), in_chunk, in_block, shared, private,
     )  # fmt: skip
-    return Step(spec, numbers), 4 * (shared + threads * private)
+    return Step(spec, numbers, guards=True), 4 * (shared + threads * private)

@@ -45,7 +45,7 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     )
     cost = seconds(problem, problem.images * rows * columns, spec.size**2, target, threads)
     steps = tuple(step for step, _ in found)
-    return [Plan(NAME, words, steps, found[0][1], threads, cost, guarded=True)]
+    return [Plan(NAME, words, steps, found[0][1], threads, cost)]
 
 
 def _step(
@@ -80,4 +80,4 @@ def _step(
         1, sums, sums, 1, *problem.window,
         top, left, span, padded, padded_channels, tiles, shared, private, gradients, products,
     )  # fmt: skip
-    return Step(spec, numbers), 4 * (shared + threads * private)
+    return Step(spec, numbers, guards=True), 4 * (shared + threads * private)

@@ -25,7 +25,7 @@ def mixed(code: Code, at: Pointer, place: Index, lanes: int) -> Words:
     word: a change of one word always changes its f, but for a chance of 2^-32.
     """
     b = code.builder
-    word = b.load(at.value, align=4, typ=_kind(lanes))
+    word = b.load(at.value, align=1, typ=_kind(lanes))
     first = b.mul(code.raw(place), I64(ODD))
     if lanes == 1:
         key = first
