@@ -239,3 +239,20 @@ def test_models_without_numbers() -> None:
 def test_models_that_are_scripted() -> None:
     with pytest.raises(ModelError, match=r"model is scripted: analyse the torch\.nn\.Module that"):
         faltung.summary(torch.jit.script(nn.Sequential(nn.Conv2d(1, 2, 3))), (1, 8, 8))
+
+
+class Asserting(nn.Conv2d):
+    """A layer that says nothing about what it misses."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Raise an error without a word, as a bare assert does."""
+        if input.shape[-1] % 32:
+            raise AssertionError
+        return super().forward(input)
+
+
+def test_a_bare_assert_is_told_with_the_sizes_on_the_way() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), Asserting(4, 4, 3))
+    with pytest.raises(ModelError, match=r"layer 1 \(Asserting\) raises AssertionError\n") as told:
+        faltung.summary(model, (3, 20, 20))
+    assert "1x4x18x18" in str(told.value)

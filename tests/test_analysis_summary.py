@@ -384,3 +384,24 @@ def test_a_table_without_rich_names_what_is_missing(monkeypatch: pytest.MonkeyPa
     with pytest.raises(MissingExtraError, match=r'pip install "faltung\[reader\]"; str\(\) gives'):
         report.table()
     assert str(report).startswith("layer ")
+
+
+class Clamped(nn.Conv2d):
+    """A layer that changes its own weight, in both ways that there are."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Convolve, unless the input is enormous: no graph of that can be exported."""
+        if float(input.sum()) > 1e30:
+            return input
+        self.weight.data = torch.renorm(self.weight.data, 2, 0, 0.1)
+        with torch.no_grad():
+            self.weight.clamp_(-0.01, 0.01)
+        return super().forward(input)
+
+
+def test_a_model_that_changes_its_weights_is_left_as_it_was() -> None:
+    model = Clamped(1, 2, 3)
+    before, memory = model.weight.detach().clone(), model.weight.data_ptr()
+    faltung.summary(model, (1, 8, 8))
+    assert torch.equal(model.weight, before)
+    assert model.weight.data_ptr() == memory

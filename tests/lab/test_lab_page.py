@@ -5,6 +5,7 @@ import json
 import re
 import time
 import xml.etree.ElementTree as ET
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -38,10 +39,28 @@ def test_a_link_restores_the_state(page: Page, browser: Browser, served: Served)
         tab.context.close()
 
 
-@pytest.mark.parametrize("tail", ["#window=!!", "#window=e30", "#nothing", "#window=bnVsbA", "#="])
+WRONG = [{"input": [1]}, {"input": []}, {"kernel": []}, {"at": -5, "shown": -3}, {"pad": [1]}]
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        "#window=!!", "#window=e30", "#nothing", "#window=bnVsbA", "#=", "#toString", "#__proto__",
+        *(f"#window={b64encode(json.dumps(s).encode()).decode().rstrip('=')}" for s in WRONG),
+    ],
+)  # fmt: skip
 def test_a_damaged_link_opens_the_page(page: Page, tail: str) -> None:
     page.goto(f"/{tail}")
     expect(page.locator("#arithmetic")).to_have_text(SEEDS_SUM)
+
+
+def test_the_skip_link_leads_into_the_view_that_is_open(page: Page, served: Served) -> None:
+    page.goto(f"{served.address}/#learn")
+    expect(page.locator("#tab-learn")).to_have_attribute("aria-selected", "true")
+    page.locator(".skip").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+    expect(page.locator("#tab-learn")).to_have_attribute("aria-selected", "true")
 
 
 def test_both_languages_and_themes(page: Page) -> None:

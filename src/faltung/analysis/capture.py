@@ -53,7 +53,8 @@ def capture(model: torch.nn.Module, arguments: tuple[Tensor, ...]) -> Captured:
     try:
         return _exported(model, arguments)
     except Exception as error:
-        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+        said = str(error).strip()  # nothing, of a bare assert
+        reason = type(error).__name__ + (f": {said.splitlines()[0]}" if said else "")
         recorded = record(model, arguments)
         if recorded.error is not None:
             raise explained(model, arguments, recorded) from recorded.error

@@ -11,22 +11,26 @@ from torch import Tensor
 
 @contextmanager
 def kept(model: torch.nn.Module) -> Iterator[None]:
-    """Put back training flags, buffers, gradients and torch's random state on leaving."""
+    """Put back training flags, parameters, buffers, gradients, torch's random state on leaving."""
     layers = list(model.modules())
     flags = [layer.training for layer in layers]
-    buffers = [dict(layer._buffers) for layer in layers]
-    copies = {id(b): b.detach().clone() for own in buffers for b in own.values() if b is not None}
+    buffers: list[dict[str, Tensor | None]] = [dict(layer._buffers) for layer in layers]
+    parameters: list[dict[str, Tensor | None]] = [dict(layer._parameters) for layer in layers]
+    held = [t for own in buffers + parameters for t in own.values() if t is not None]
+    copies = {id(t): (t.data, t.detach().clone()) for t in held}
     gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
     with same_random(model):
         try:
             yield
         finally:
-            for layer, flag, own in zip(layers, flags, buffers, strict=True):
+            for layer, flag, own, learned in zip(layers, flags, buffers, parameters, strict=True):
                 layer.training = flag
                 layer._buffers.clear()
                 layer._buffers.update(own)
-                for buffer in own.values():
-                    _restore(buffer, copies)
+                layer._parameters.clear()
+                layer._parameters.update(learned)  # type: ignore[arg-type]
+            for tensor in held:
+                _restore(tensor, *copies[id(tensor)])
             for parameter, gradient in gradients:
                 parameter.grad = gradient
 
@@ -58,8 +62,12 @@ def quiet() -> Iterator[None]:
             handler.removeFilter(nothing)
 
 
-def _restore(buffer: Tensor | None, copies: dict[int, Tensor]) -> None:
-    if buffer is None or buffer.is_meta or torch.equal(buffer, copies[id(buffer)]):
+def _restore(tensor: Tensor, memory: Tensor, values: Tensor) -> None:
+    """Give a tensor the memory it had, and that memory its values, where they are others now."""
+    if tensor.is_meta:
         return
-    with torch.no_grad():
-        buffer.copy_(copies[id(buffer)])
+    if tensor.data_ptr() != memory.data_ptr():
+        tensor.data = memory
+    if not torch.equal(tensor, values):
+        with torch.no_grad():
+            tensor.copy_(values)

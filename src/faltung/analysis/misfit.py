@@ -40,7 +40,7 @@ def explained(
 
 def _raised(where: str, failed: Recording, way: list[str]) -> str:
     error = failed.error
-    lines = [f"{where} raises {type(error).__name__}: {error}"]
+    lines = [f"{where} raises {type(error).__name__}" + (f": {error}" if str(error) else "")]
     if isinstance(error, TypeError) and "positional argument" in str(error):
         lines.append("remedy: give as many inputs as its forward takes")
         return "\n".join(lines)

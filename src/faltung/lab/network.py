@@ -120,7 +120,7 @@ def forward(network: Network, text: str) -> Pass:
 
 
 def _samples(files: list[Path], run: OpenRun) -> Iterator[Sample]:
-    for file in files:
+    for file in filter(Path.is_file, files):
         try:
             image = frame_file(file, run.frame)
         except DataError:  # a sample that somebody damaged is missed, no more

@@ -4,6 +4,7 @@ Input, kernel and output are drawn as in V. Dumoulin and F. Visin, "A guide to c
 arithmetic for deep learning" (2016): padding dashed, the window shaded, the weights in its corners.
 """
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from faltung.errors import ArgumentError
 from faltung.functional import conv2d
 from faltung.functional.arguments import Padding, Pair
 from faltung.pictures import style
@@ -129,6 +131,8 @@ class _Slide:
     ) -> "_Slide":
         """Check the arguments and compute the output."""
         x, w = numbers("image", image, 2), numbers("kernel", kernel, 2)
+        if not math.isfinite(bias):
+            raise ArgumentError(f"bias is {bias}: give a finite number")
         readable("kernel", w.shape, most=MOST_TAPS)
         readable("image", x.shape)
         lengths, size = (x.shape[0], x.shape[1]), (w.shape[0], w.shape[1])

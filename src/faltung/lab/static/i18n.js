@@ -5,7 +5,7 @@ import { remember, remembered } from "./state.js";
 
 const LANGUAGES = { en, zh };
 let on = remembered("language") ?? (navigator.language.startsWith("zh") ? "zh" : "en");
-if (!(on in LANGUAGES)) on = "en";
+if (!Object.hasOwn(LANGUAGES, on)) on = "en";
 
 export const language = () => on;
 

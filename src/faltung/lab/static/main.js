@@ -129,8 +129,14 @@ window.addEventListener("hashchange", () => {
 
 function restore() {
   const { view, state } = read(location.hash);
-  show(view in VIEWS ? view : "window", state);
+  show(Object.hasOwn(VIEWS, view) ? view : "window", state);
 }
+
+// A plain link would change the part of the address that holds the state.
+document.querySelector(".skip").onclick = (event) => {
+  event.preventDefault();
+  main.focus();
+};
 
 worded();
 tabs();

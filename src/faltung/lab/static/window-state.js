@@ -14,6 +14,14 @@ export const DEFAULT = {
   shown: 0, at: 0, speed: 3, gradient: false,
 };
 
+const filled = (table, depth) => Array.isArray(table) && table.length > 0
+  && table.every((part) => (depth === 1 ? typeof part === "number" : filled(part, depth - 1) && part.length === table[0].length));
+
+// Says whether a state out of an address can be shown; what the numbers mean, the server judges.
+export const showable = ({ input, kernel, pad, stride, dilation, shown, at }) =>
+  filled(input, 3) && filled(kernel, 4) && pad.length === 4 && stride.length === 2 && dilation.length === 2
+  && [shown, at].every((place) => Number.isInteger(place) && place >= 0) && shown < kernel.length;
+
 const rounded = (low, high) => Math.floor(Math.random() * (high - low + 1)) + low;
 export const made = (rows, columns, value) =>
   Array.from({ length: rows }, (_, r) => Array.from({ length: columns }, (_, c) => value(r, c)));

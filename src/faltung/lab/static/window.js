@@ -6,10 +6,11 @@ import { merged } from "./state.js";
 import { failure } from "./failure.js";
 import { form } from "./window-form.js";
 import { stage } from "./window-stage.js";
-import { DEFAULT, edited, problem } from "./window-state.js";
+import { DEFAULT, edited, problem, showable } from "./window-state.js";
 
 export function mount(root, given, keep) {
   let state = merged(DEFAULT, given);
+  if (!showable(state)) state = { ...DEFAULT };
   let slid = null;
   let digits = [];
   let timer = 0;
