@@ -116,6 +116,8 @@ def _remember(key: tuple[int, int], entry: Kept) -> None:
     with _lock:
         _kept.pop(key, None)
         _kept[key] = entry
+        if entry.prepared is None:  # a training comes here with every weight at every step
+            return
         entries = list(_kept.items())  # a weight that dies meanwhile is forgotten by this thread
         sizes = [0 if e.prepared is None else e.prepared.numel() for _, e in entries]
         held = sum(sizes)

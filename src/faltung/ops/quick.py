@@ -1,6 +1,7 @@
 """Calls that were checked before: the same shapes, types and arguments are not checked again."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,9 +13,11 @@ from faltung.ops.watching import PLAIN, float32_precision, watched
 CONSTANT = {int, bool, float, str, type(None)}
 LIMIT = 8192  # calls that are remembered; then all are forgotten
 
-_known: dict[tuple[Any, ...], tuple[Any, ...]] = {}
-_convolutions: dict[tuple[Any, ...], tuple[tuple[Any, ...], Any]] = {}
-_pools: dict[tuple[Any, ...] | None, tuple[Any, Any]] = {}
+Key = tuple[Any, ...]
+
+_known: dict[Key, tuple[Any, ...]] = {}
+_convolutions: dict[Key, tuple[Any, ...]] = {}
+_pools: dict[Key, tuple[Any, ...]] = {}
 
 if hasattr(os, "register_at_fork"):  # a child has no team of threads, and plans anew
     os.register_at_fork(after_in_child=_convolutions.clear)
@@ -74,16 +77,25 @@ def remember(
     """Note that a call was correct, and what its arguments came to."""
     if torch.compiler.is_compiling() or _C._is_any_autocast_enabled():
         return
+    key = _hashed(key_of, operation, tensors, written)
+    if key is not None:
+        _note(_known, key, found)
+
+
+def _hashed(make: Callable[..., Key | None], *about: Any) -> Key | None:
+    """Return a key made of a call, or None where a key cannot tell such calls apart."""
     try:
-        key = key_of(operation, tensors, written)
+        key = make(*about)
         hash(key)
-    except TypeError:
-        return
-    if key is None:
-        return
-    if len(_known) >= LIMIT:
-        _known.clear()
-    _known[key] = found
+    except (TypeError, AttributeError, RuntimeError):
+        return None
+    return key
+
+
+def _note(calls: dict[Key, tuple[Any, ...]], key: Key, found: tuple[Any, ...]) -> None:
+    if len(calls) >= LIMIT:
+        calls.clear()
+    calls[key] = found
 
 
 def conv2d(x: Tensor, w: Tensor, bias: Tensor | None, written: tuple[Any, ...]) -> Tensor | None:
@@ -125,7 +137,8 @@ def pool(operation: str, x: Tensor, written: tuple[Any, ...]) -> Tensor | None:
         written: The arguments of the call, as written.
     """
     try:
-        found = _pools.get(_pool_key(operation, x, written))
+        key = _pool_key(operation, x, written)
+        found = _pools.get(key) if key is not None else None
     except (TypeError, AttributeError, RuntimeError):
         return None  # arguments that are no plain tensors and numbers: the checks have words
     if found is None:
@@ -153,22 +166,15 @@ def remember_pool(
     implementation = seam.implementation(operation)
     if torch.compiler.is_compiling() or watched() or not x.is_cpu or implementation is None:
         return
-    try:
-        key = _pool_key(operation, x, written)
-        hash(key)
-    except (TypeError, AttributeError, RuntimeError):
-        return
+    key = _hashed(_pool_key, operation, x, written)
     if key is None:
         return
     if operation == "avg_pool2d":
         known = ours_pooling.known_avg(x, resolved)
     else:
         known = ours_pooling.known_extreme(operation[:3], x, resolved)
-    if known is None:
-        return
-    if len(_pools) >= LIMIT:
-        _pools.clear()
-    _pools[key] = known, implementation
+    if known is not None:
+        _note(_pools, key, (known, implementation))
 
 
 def _pool_key(operation: str, x: Tensor, written: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -210,16 +216,10 @@ def remember_conv2d(
     """Note that a convolution was correct, and what its arguments came to."""
     if x.layout is not torch.strided or w.layout is not torch.strided:
         return
-    try:
-        key = _conv_key(x, w, bias, written)
-        hash(key)
-    except TypeError:
-        return
+    key = _hashed(_conv_key, x, w, bias, written)
     if key is None:
         return
     known = None
     if x.is_cpu and w.is_cpu and (bias is None or bias.is_cpu):
         known = ours.known_conv2d(x, w, bias, resolved)
-    if len(_convolutions) >= LIMIT:
-        _convolutions.clear()
-    _convolutions[key] = resolved, known
+    _note(_convolutions, key, (resolved, known))

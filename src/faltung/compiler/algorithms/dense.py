@@ -43,7 +43,7 @@ class Spec:
         kind: Element type of all tensors.
         bias: There is a bias.
         summand: A tensor like the output is added.
-        activation: See `output.ACTIVATIONS`.
+        activation: See `output.Sink`.
         direct: The input needs no padding and its channels lie side by side: no panel is made.
         single: One pass makes the whole sum.
         tile: Rows and vectors of the register tile.

@@ -49,19 +49,22 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     NaN, which forward belong to the sum: such weights raise a flag, and the second plan, which
     leaves nothing out, runs instead.
     """
-    whole = [_plan(problem, target, threads, [[job] for job in _jobs(problem)])]
-    parts = [parted(job) for job in _jobs(problem)]
+    found, empty = correlations(problem)
+    jobs = [simplified(job) for job in found]
+    whole = [_plan(problem, target, threads, [[job] for job in jobs], empty)]
+    parts = [parted(job) for job in jobs]
     if all(len(part) == 1 for part in parts):
         return whole
-    return [_plan(problem, target, threads, parts), *whole]
+    return [_plan(problem, target, threads, parts, empty), *whole]
 
 
-def _jobs(problem: Problem) -> list[Correlation]:
-    return [simplified(job) for job in correlations(problem)[0]]
+def _plan(
+    problem: Problem, target: Target, threads: int, parts: list[list[Correlation]], empty: bool
+) -> Plan:
+    """Return the plan of correlations, each in parts that share its packed weights.
 
-
-def _plan(problem: Problem, target: Target, threads: int, parts: list[list[Correlation]]) -> Plan:
-    """Return the plan of correlations, each in parts that share its packed weights."""
+    Where some elements are met by none (`empty`), all are filled first.
+    """
     channels, outputs = problem.channels, problem.outputs
     if problem.direction == "input":
         channels, outputs = outputs, channels
@@ -72,7 +75,7 @@ def _plan(problem: Problem, target: Target, threads: int, parts: list[list[Corre
     packs: list[Step] = []
     words: list[str] = []
     packed, workspace, cycles = 0, 0, 0.0
-    if correlations(problem)[1]:
+    if empty:
         steps.append(_filling(problem))
     for jobs in parts:
         for part in jobs:

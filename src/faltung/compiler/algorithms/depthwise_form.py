@@ -20,7 +20,7 @@ class Form:
         fan: Source channels of a unit, whose products are summed, and its target channels.
         kind: Element type of all tensors.
         bias: There is a bias.
-        activation: See `output.ACTIVATIONS`.
+        activation: See `output.Sink`.
         tile: Rows and vectors of the register tile.
         rest: Vectors of the last tile of a row, where vectors run along rows.
         vectors: Vectors of channels in a panel; 1 for rows.

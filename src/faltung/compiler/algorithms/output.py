@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from faltung.compiler.emit import Code, Index, Int, Pointer, Vector
 from faltung.compiler.emit.exponential import exponential
 
-ACTIVATIONS = ("", "relu", "relu6", "silu")
-
 
 @dataclass(frozen=True)
 class Sink:
@@ -20,7 +18,7 @@ class Sink:
         offsets: Table of the pixels' distances from `base`, "i64".
         bias: One number a channel, or None.
         summand: What is added before the activation, where `base` is, or None.
-        activation: One of `ACTIVATIONS`.
+        activation: One of `problem.ACTIVATIONS`, or "".
         channels: Number of output channels there are.
     """
 

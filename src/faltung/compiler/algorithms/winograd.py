@@ -55,7 +55,7 @@ class Spec:
         kind: Element type.
         bias: There is a bias.
         summand: A tensor like the output is added.
-        activation: See `output.ACTIVATIONS`.
+        activation: See `output.Sink`.
         pool: What windows of 2x2 make of the outputs: "", "max" or "avg".
         outputs: m, the outputs of a tile along one axis.
         taps: r, the taps of the window along one axis.
