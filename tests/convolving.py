@@ -18,7 +18,7 @@ import torch.nn.functional as tf
 from torch import Tensor
 
 from faltung.compiler import machine
-from faltung.compiler.algorithms import dense_plan, dense_weight_plan
+from faltung.compiler.algorithms import amx_blocks, amx_plan, dense_plan, dense_weight_plan
 from faltung.compiler.call import Call, ready
 from faltung.compiler.plan import Plan
 from faltung.compiler.problem import Problem
@@ -30,8 +30,12 @@ from guarded import flat
 from layouts import LAYOUTS
 
 HOST = machine.host()
+TILES = replace(HOST, level="tiles", lanes=16, registers=32, tiles="interpreted", l2=2**21)
+"""A CPU with a matrix unit, whose instructions are interpreted: every CPU can run that."""
+
 TARGETS = {target.level: target for target in (pretending(HOST, level) for level in LEVELS)}
-"""What this CPU can run: its own instructions, and the lesser ones that it can pretend."""
+TARGETS["tiles"] = TILES
+"""What this CPU can run: its own instructions, and those that it can pretend."""
 
 Pair = tuple[int, int]
 Shape = tuple[int, int, int, int]
@@ -179,22 +183,29 @@ class Way:
 
 @cache
 def planned(problem: Problem, way: Way) -> Plan:
-    """Return the plan of a dense algorithm."""
+    """Return the plan of a dense algorithm, of the matrix unit's where the target has one."""
     algorithm: Any = dense_weight_plan if problem.direction == "weight" else dense_plan
-    assert algorithm.refuses(problem, way.target) is None
+    if way.target.tiles and problem.direction != "weight":
+        algorithm = amx_plan
     unrolled = 0 if way.general else dense_plan.UNROLLED
     with (
         mock.patch.multiple(dense_plan, SERIAL=0, UNROLLED=unrolled),
         mock.patch.object(dense_weight_plan, "SERIAL", 0),
+        mock.patch.object(amx_plan, "SERIAL", 0),
+        mock.patch.object(amx_blocks, "FMA", 1e-9),  # vectors are never expected to be faster
     ):
+        assert algorithm.refuses(problem, way.target) is None
         plan: Plan = algorithm.plans(problem, way.target, way.threads)[0]
     return plan
 
 
 @cache
 def called(problem: Problem, way: Way) -> Call:
-    """Return the plan, ready to be called."""
-    return ready(planned(problem, way), way.target)
+    """Return the plan, ready to be called, and a dense one where it cannot."""
+    plan, instead = planned(problem, way), None
+    if way.target.tiles and plan.guarded:
+        instead = planned(problem, replace(way, target=replace(way.target, tiles="")))
+    return ready(plan, way.target, instead)
 
 
 def asked(
@@ -247,7 +258,9 @@ def again(call: Call, addresses: tuple[int, int, int, int], result: Tensor, side
     before = result.clone()
     prepared, workspace = room(call.plan.preparation.size), room(call.less)
     call = replace(call, keeps=call.plan.preparation)
-    assert call.prepare_weights(addresses[1], prepared.data_ptr(), workspace.data_ptr())
+    if not call.prepare_weights(addresses[1], prepared.data_ptr(), workspace.data_ptr()):
+        assert call.otherwise is not None, "weights that the plan cannot treat"
+        return
     result.fill_(float("nan"))
     workspace.fill_(float("nan"))
     call(*addresses, workspace.data_ptr(), prepared.data_ptr())

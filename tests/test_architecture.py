@@ -41,13 +41,17 @@ LAYERS = [
     ],
     [
         "compiler.emit.exponential",
+        "compiler.emit.interpreted",
         "compiler.emit.program",
+        "compiler.emit.shorts",
         "compiler.emit.words",
     ],
     [
         "compiler.emit",
+        "compiler.emit.tiles",
     ],
     [
+        "compiler.algorithms.amx_products",
         "compiler.algorithms.depthwise_sums",
         "compiler.algorithms.output",
         "compiler.algorithms.panel",
@@ -59,6 +63,7 @@ LAYERS = [
         "compiler.plan",
     ],
     [
+        "compiler.algorithms.amx_panel",
         "compiler.algorithms.argument_block",
         "compiler.algorithms.dense_sum",
         "compiler.algorithms.depthwise_choice",
@@ -68,6 +73,7 @@ LAYERS = [
         "compiler.kernel",
     ],
     [
+        "compiler.algorithms.amx_weights",
         "compiler.algorithms.dense",
         "compiler.algorithms.dense_weight",
         "compiler.algorithms.depthwise_channels",
@@ -82,6 +88,7 @@ LAYERS = [
         "compiler.peak",
     ],
     [
+        "compiler.algorithms.amx",
         "compiler.algorithms.dense_blocks",
         "compiler.algorithms.depthwise_tiles",
         "compiler.algorithms.depthwise_weight_direct",
@@ -93,6 +100,7 @@ LAYERS = [
         "compiler.algorithms.winograd_weight_plan",
     ],
     [
+        "compiler.algorithms.amx_blocks",
         "compiler.algorithms.dense_plan",
         "compiler.algorithms.dense_weight_plan",
         "compiler.algorithms.depthwise_kernel",
@@ -102,6 +110,7 @@ LAYERS = [
         "compiler.algorithms.winograd_plan",
     ],
     [
+        "compiler.algorithms.amx_plan",
         "compiler.algorithms.depthwise_weight_plan",
         "compiler.algorithms.pooling",
     ],

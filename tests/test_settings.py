@@ -43,6 +43,6 @@ def test_an_instruction_set_is_one_of_those_there_are(monkeypatch: pytest.Monkey
     with pytest.raises(ArgumentError) as caught:
         settings.instruction_set()
     assert str(caught.value) == (
-        "FALTUNG_ISA is 'mmx', which is no instruction set: use one of avx512, avx2, vector128, "
-        "or unset the variable"
+        "FALTUNG_ISA is 'mmx', which is no instruction set: use one of amx, avx512, avx2, "
+        "vector128, or unset the variable"
     )

@@ -20,7 +20,7 @@ from faltung.errors import ArgumentError
 from faltung.functional.arguments import padding_form, sliding
 from faltung.functional.padding import padded
 from faltung.geometry import windows
-from faltung.ops import ours
+from faltung.ops import ours, watching
 from faltung.ops.registry import memory_format
 from faltung.ops.seam import Choice
 
@@ -94,7 +94,7 @@ def stated(text: str) -> Problem:
         raise ArgumentError(
             f"{text!r} has no answer: pools keep their channels; leave out oc and g"
         )
-    return replace(problem, precision=ours.precision())
+    return replace(problem, precision=watching.float32_precision())
 
 
 class _Caught(Exception):  # noqa: N818 - it is no error

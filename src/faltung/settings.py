@@ -3,7 +3,7 @@
 | variable | means |
 |---|---|
 | `FALTUNG_DATA` | folder that holds data sets, each in a sub-folder of its name (`mnist`, …) |
-| `FALTUNG_ISA` | instruction set that kernels use at most: `avx512`, `avx2`, `vector128` |
+| `FALTUNG_ISA` | instruction set that kernels use at most: `amx`, `avx512`, `avx2`, `vector128` |
 """
 
 import os
@@ -13,7 +13,7 @@ import platformdirs
 
 from faltung.errors import ArgumentError
 
-LEVELS = ("avx512", "avx2", "vector128")
+LEVELS = ("amx", "avx512", "avx2", "vector128")
 
 
 def data_folder() -> Path | None:

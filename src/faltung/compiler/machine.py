@@ -7,6 +7,7 @@ found, or after a fork (whose child has no team), they run on the calling thread
 import ctypes
 import itertools
 import os
+import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,8 @@ from faltung.compiler.target import Target, cache_sizes, from_features
 TEAM_SYMBOLS = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
 RUNTIMES = ("libgomp", "libiomp", "libomp")
 VERSION = f"llvmlite {llvmlite.__version__}, LLVM {'.'.join(map(str, llvm.llvm_version_info))}"
+
+TILES_PLEASE = (158, 0x1023, 18)  # arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
 
 PROCESS = os.getpid()
 
@@ -38,8 +41,17 @@ def host() -> Target:
     _initialised()
     arm = llvm.get_default_triple().startswith(("aarch64", "arm64"))
     return from_features(
-        llvm.get_host_cpu_name(), dict(llvm.get_host_cpu_features()), arm, cache_sizes()
-    )
+        llvm.get_host_cpu_name(), dict(llvm.get_host_cpu_features()), arm, cache_sizes(),
+        _tiles_permitted,
+    )  # fmt: skip
+
+
+def _tiles_permitted() -> bool:
+    """Ask Linux to let this process, and those it starts, use the tile registers; say whether.
+
+    Source: the kernel's documentation, "x86 XSTATE".
+    """
+    return sys.platform == "linux" and bool(ctypes.CDLL(None).syscall(*TILES_PLEASE) == 0)
 
 
 @cache

@@ -14,6 +14,7 @@ from faltung.geometry import Window
 OPERATIONS = ("conv", "max", "min", "avg")
 DIRECTIONS = ("forward", "input", "weight")
 KINDS = {"f32": 4, "bf16": 2}
+PRECISIONS = ("highest", "high", "medium")
 Pair = tuple[int, int]
 Strides = tuple[int, int, int, int]
 ACTIVATIONS = ("relu", "relu6", "silu")
@@ -52,7 +53,7 @@ class Problem:
         activation: What follows: "", "relu", "relu6" or "silu".
         pool: What windows of 2x2 with stride 2 then make of it: "", "max" or "avg". The third
             strides are those of what is pooled; `result` is not pooled.
-        precision: What float32 promises, torch's "highest" or "high".
+        precision: What float32 promises, one of `PRECISIONS`: torch's words.
     """
 
     operation: str

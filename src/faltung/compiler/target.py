@@ -5,12 +5,13 @@ the setting `FALTUNG_ISA` asks for a lesser one with `pretending`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from faltung.settings import LEVELS
 
+AMX = ("amx-tile", "amx-bf16")
 AVX512 = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx2", "fma")
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
@@ -27,6 +28,8 @@ class Target:
         registers: Number of vector registers.
         l1: Bytes of first-level data cache a core.
         l2: Bytes of second-level cache a core.
+        tiles: The matrix unit: "amx", "forbidden" where the system does not let this process use
+            it, "interpreted" where plain instructions take its place, "" where there is none.
     """
 
     level: str
@@ -36,6 +39,7 @@ class Target:
     registers: int
     l1: int = 32 * 2**10
     l2: int = 512 * 2**10
+    tiles: str = ""
 
     def __str__(self) -> str:
         """Return the target as one line."""
@@ -43,7 +47,11 @@ class Target:
 
 
 def from_features(
-    cpu: str, features: Mapping[str, bool], arm: bool, caches: tuple[int, int]
+    cpu: str,
+    features: Mapping[str, bool],
+    arm: bool,
+    caches: tuple[int, int],
+    permitted: Callable[[], bool] = lambda: False,
 ) -> Target:
     """Return the best target that a CPU with these features supports.
 
@@ -52,11 +60,17 @@ def from_features(
         features: LLVM's features of the CPU, name to presence.
         arm: The CPU is a 64-bit ARM, which has 32 registers of 128 bits.
         caches: Bytes of the first-level data cache and of the second level.
+        permitted: Asks the system to let this process use the matrix unit, where there is one.
     """
     text = ",".join(("+" if on else "-") + name for name, on in sorted(features.items()))
     best = Target("vector128", cpu, text, 4, 32 if arm else 16, *caches)
     if not arm and all(features.get(name) for name in AVX512):
-        return replace(best, level="avx512", lanes=16, registers=32)
+        wide = replace(best, level="avx512", lanes=16, registers=32)
+        if not all(features.get(name) for name in AMX):
+            return wide
+        if not permitted():
+            return replace(wide, tiles="forbidden")
+        return replace(wide, level="amx", tiles="amx")
     if not arm and features.get("avx2") and features.get("fma"):
         return replace(best, level="avx2", lanes=8)
     return best
@@ -74,10 +88,13 @@ def pretending(target: Target, level: str) -> Target:
     """
     if LEVELS.index(level) <= LEVELS.index(target.level):
         return target
+    if level == "avx512":
+        text = re.sub(r"\+amx", "-amx", target.features)
+        return replace(target, level=level, features=text, tiles="")
     if level == "avx2":
         text = re.sub(r"\+(avx512|avx10|amx|evex)", r"-\1", target.features)
-        return replace(target, level=level, features=text, lanes=8, registers=16)
-    return replace(target, level=level, cpu="x86-64", features="", lanes=4, registers=16)
+        return replace(target, level=level, features=text, lanes=8, registers=16, tiles="")
+    return replace(target, level=level, cpu="x86-64", features="", lanes=4, registers=16, tiles="")
 
 
 def cache_sizes(folder: Path = CACHES) -> tuple[int, int]:

@@ -52,11 +52,6 @@ def threads() -> int:
     return machine.team_size(torch.get_num_threads())
 
 
-def precision() -> str:
-    """Return what float32 promises: torch's setting, with "medium" kept as well as "high"."""
-    return "highest" if float32_precision() == "highest" else "high"
-
-
 def usable(*tensors: Tensor | None) -> bool:
     """Say whether kernels can address these tensors: same type, with elements, plain memory."""
     present = [t for t in tensors if t is not None]
@@ -218,7 +213,7 @@ def conv_problem(
     return Problem(
         "conv", direction, x.shape[0], groups, x.shape[1], y.shape[1], size, result, window,
         tuple(stride), tuple(padding), tuple(dilation), flip, KINDS[first.dtype], strides, bias,
-        precision=precision(),
+        precision=float32_precision(),
     )  # fmt: skip
 
 

@@ -1,12 +1,14 @@
 """Whether anything wants to see the operators that run, or only their results count."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import _C, Tensor
 from torch.autograd import forward_ad
 
+_OWN = {"ieee": "highest", "tf32": "high", "bf16": "medium"}
+_asked: Callable[[str, str], str] = getattr(_C, "_get_fp32_precision_getter", lambda *_: "none")
 PLAIN = (Tensor, torch.nn.Parameter)
 
 
@@ -41,10 +43,15 @@ def plain(arguments: Iterable[Any]) -> tuple[bool, bool]:
 
 
 def float32_precision() -> str:
-    """Return torch's setting of what float32 means in products: "highest", "high" or "medium".
+    """Return torch's setting of what float32 means in convolutions: "highest", "high", "medium".
 
-    Where torch's newer settings are in use, which contradict the older one, it is "highest".
+    Where `torch.backends.mkldnn.conv.fp32_precision` says anything, that counts ("ieee", "tf32" or
+    "bf16"), otherwise `torch.get_float32_matmul_precision()`. Where other settings of the newer
+    kind contradict the older one, which torch then refuses to read, it is "highest".
     """
+    own = _OWN.get(_asked("mkldnn", "conv"))
+    if own is not None:
+        return own
     try:
         setting: str = _C._get_float32_matmul_precision()
     except RuntimeError:

@@ -16,7 +16,7 @@ from faltung.compiler.algorithms.dense_blocks import (
     private,
     woven_channels,
 )
-from faltung.compiler.algorithms.fill import Fill
+from faltung.compiler.algorithms.fill import filling
 from faltung.compiler.algorithms.parts import parted
 from faltung.compiler.algorithms.weights import Packing
 from faltung.compiler.algorithms.winograd_input import FLAGS
@@ -76,7 +76,7 @@ def _plan(
     words: list[str] = []
     packed, workspace, cycles = 0, 0, 0.0
     if empty:
-        steps.append(_filling(problem))
+        steps.append(filling(problem))
     for jobs in parts:
         for part in jobs:
             made = _made(problem, part, packed, channels, outputs, target, team)
@@ -94,13 +94,6 @@ def _plan(
     cycles += packed / team
     room = 4 * (FLAGS * judged + team * workspace)
     return Plan(NAME, said, tuple(steps), room, team, cycles / 3.2e9, first)
-
-
-def _filling(problem: Problem) -> Step:
-    """Return the step that writes the bias, or zero, everywhere."""
-    strides = problem.strides[2]
-    spec = Fill(layout(strides), problem.kind, problem.bias, problem.activation)
-    return Step(spec, (problem.images, problem.channels, *problem.size, *strides))
 
 
 @dataclass(frozen=True)

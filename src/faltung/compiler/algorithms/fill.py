@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from faltung.compiler.algorithms.output import activated
 from faltung.compiler.emit import Code, Int, Pointer, Program, Vector
-from faltung.compiler.plan import POINTERS
+from faltung.compiler.plan import POINTERS, Step
+from faltung.compiler.problem import Problem, layout
 from faltung.compiler.target import Target
 
 
@@ -60,3 +61,10 @@ class Fill:
             start = at + c * strides[1]
             with code.loop(width) as x:
                 code.store(value, start + x * strides[3])
+
+
+def filling(problem: Problem) -> Step:
+    """Return the step that writes the bias, or zero, to all elements of an input gradient."""
+    strides = problem.strides[2]
+    spec = Fill(layout(strides), problem.kind, problem.bias, problem.activation)
+    return Step(spec, (problem.images, problem.channels, *problem.size, *strides))

@@ -34,7 +34,7 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     if problem.direction == "input":
         channels, outputs = outputs, channels
     taps = problem.window[0]
-    side = 4 if problem.precision == "high" and taps == 3 else 2
+    side = 4 if problem.precision != "highest" and taps == 3 else 2
     spec = Spec(
         layout(job.source[:4]), layout(job.target[:4]), problem.kind, problem.bias, problem.summand,
         problem.activation, problem.pool, side, taps, shape(target, -(-outputs // target.lanes)),

@@ -1,0 +1,63 @@
+"""float32 products out of bfloat16 products: which pieces meet, and which numbers they can treat.
+
+With a = a0 + a1 + a2 and b = b0 + b1 + b2 (`emit.shorts`), each piece at most 2^-8 of the one
+before, six of the nine products a_i b_j are enough for float32: those left out, i + j > 2, come to
+at most 2 * 2^-24 + 2^-32 of |a b|. Three products of two pieces leave out a1 b1 and what two pieces
+cannot hold: at most 2^-16 + 2 * 2^-17 of |a b|, in the mean over many products a few millionths.
+
+A unit that takes denormal numbers for zero loses pieces and products below 2^-126. Where the
+largest magnitude on either side is at least 2^-48, what is lost stays below 2^-30 of the largest
+product, for each product; and where it is at most 2^48, sums of 2^31 products cannot overflow.
+Other numbers, infinity and NaN raise a flag, and the call takes another kernel.
+"""
+
+from typing import Any
+
+from faltung.compiler.emit import Code, Program, Variable
+from faltung.compiler.problem import Problem
+
+LEAST, LARGEST = 2.0**-48, 2.0**48
+FLAGS = 512  # float32 elements at the start of the workspace: one 64-bit flag a thread
+LOST, SOME, ENOUGH = 1, 2, 4  # bits of a flag
+SMALLEST = 2.0**-149
+
+PRODUCTS = {"highest": 6, "high": 3, "medium": 1}
+PIECES = {1: 1, 3: 2, 6: 3}
+ORDER = {  # pieces of the left and right side; neighbours share one
+    1: ((0, 0),),
+    3: ((0, 1), (0, 0), (1, 0)),
+    6: ((0, 2), (0, 1), (1, 1), (1, 0), (2, 0), (0, 0)),
+}
+
+
+def count(problem: Problem) -> int:
+    """Return how many bfloat16 products make one product of a problem."""
+    return 1 if problem.kind == "bf16" else PRODUCTS[problem.precision]
+
+
+def note(code: Code, workspace: Any, worst: Variable) -> None:
+    """Write into this thread's flag what the largest magnitudes that it met say."""
+    above = code.all_below(worst.get(), LARGEST).choose(0, LOST)
+    some = code.all_below(worst.get(), SMALLEST).choose(0, SOME)
+    enough = code.all_below(worst.get(), LEAST).choose(0, ENOUGH)
+    code.store_int(above + some + enough, workspace.cast("i64") + code.thread)
+
+
+def judge(program: Program, workspace: int, team: int) -> None:
+    """Write the region that leaves the first flag raised where the numbers cannot be treated.
+
+    Args:
+        program: The kernel being written, whose last region has noted.
+        workspace: Place of the workspace in the argument block.
+        team: Place of the number of threads that the plan asked for.
+    """
+    with program.region("judge") as code, code.when(code.thread.equals(0)):
+        flags = code.pointer(workspace, "i64")
+        lost, some, enough = (code.int_variable(0) for _ in range(3))
+        with code.loop(code.argument(team)) as thread:
+            flag = code.load_int(flags + thread)
+            for total, bit in ((lost, LOST), (some, SOME), (enough, ENOUGH)):
+                total.set(total.get() + flag // bit % 2)
+            code.store_int(0, flags + thread)
+        small = (some.get() > 0) & enough.get().equals(0)
+        code.store_int(((lost.get() > 0) | small).choose(1, 0), flags)
