@@ -63,7 +63,7 @@ LAYERS = [
         "compiler.plan",
     ],
     [
-        "compiler.algorithms.amx_panel",
+        "compiler.algorithms.amx_form",
         "compiler.algorithms.argument_block",
         "compiler.algorithms.dense_sum",
         "compiler.algorithms.depthwise_choice",
@@ -73,6 +73,7 @@ LAYERS = [
         "compiler.kernel",
     ],
     [
+        "compiler.algorithms.amx_pixels",
         "compiler.algorithms.amx_weights",
         "compiler.algorithms.dense",
         "compiler.algorithms.dense_weight",
@@ -88,7 +89,6 @@ LAYERS = [
         "compiler.peak",
     ],
     [
-        "compiler.algorithms.amx",
         "compiler.algorithms.dense_blocks",
         "compiler.algorithms.depthwise_tiles",
         "compiler.algorithms.depthwise_weight_direct",
@@ -100,7 +100,7 @@ LAYERS = [
         "compiler.algorithms.winograd_weight_plan",
     ],
     [
-        "compiler.algorithms.amx_blocks",
+        "compiler.algorithms.amx_channels",
         "compiler.algorithms.dense_plan",
         "compiler.algorithms.dense_weight_plan",
         "compiler.algorithms.depthwise_kernel",
@@ -110,12 +110,16 @@ LAYERS = [
         "compiler.algorithms.winograd_plan",
     ],
     [
-        "compiler.algorithms.amx_plan",
+        "compiler.algorithms.amx",
         "compiler.algorithms.depthwise_weight_plan",
         "compiler.algorithms.pooling",
     ],
     [
+        "compiler.algorithms.amx_blocks",
         "compiler.algorithms.depthwise",
+    ],
+    [
+        "compiler.algorithms.amx_plan",
     ],
     [
         "compiler.planner",

@@ -8,11 +8,12 @@ import math
 from dataclasses import dataclass
 
 from faltung.compiler.algorithms.amx import PIXELS
-from faltung.compiler.algorithms.amx_panel import TAIL
+from faltung.compiler.algorithms.amx_form import DEPTH, OUTPUTS
+from faltung.compiler.algorithms.amx_pixels import TAIL
 from faltung.compiler.algorithms.amx_products import PIECES
-from faltung.compiler.algorithms.amx_weights import DEPTH, OUTPUTS, Layout
+from faltung.compiler.algorithms.amx_weights import Layout
 from faltung.compiler.algorithms.correlation import Correlation
-from faltung.compiler.emit.tiles import ROWS
+from faltung.compiler.emit.tiles import PAIRS, ROWS
 from faltung.compiler.problem import Problem, layout
 from faltung.compiler.target import Target
 
@@ -24,8 +25,10 @@ BROUGHT = {"channels": 0.4, "rows": 0.9, "any": 2.5}  # cycles an element, into 
 SPLIT = 0.35  # cycles an element and piece
 WRITTEN = {"channels": 0.3, "rows": 0.6, "any": 2.0}  # cycles an element, from staging
 STREAM = 16  # bytes a cycle of weights, from beyond the second cache
+FOLDED = 0.75  # of the steps at most, for the taps of a row to be taken together
 BLOCK = 512  # channels of a pass at most: farther pixels would fall into the same lines of a cache
 TOGETHER = 32  # images of a task at most
+LINE = 32  # bfloat16 elements of a cache line
 LINES = 256  # rows of a task at most
 
 
@@ -64,21 +67,40 @@ class Work:
         """Pieces of a number."""
         return PIECES[self.products]
 
+    @property
+    def channels_left(self) -> bool:
+        """Rows of pixels stay rows: the outputs are the left factor.
+
+        Where few channels leave a step half empty, all taps of a row are better taken together,
+        and for that the channels must lie side by side.
+        """
+        sides = {layout(strides[:4]) for strides in (self.job.source, self.job.target)}
+        folded, apart = self._layouts()
+        return sides == {"rows"} and folded.depth > FOLDED * apart.depth
+
     def weights(self) -> Layout:
         """Cut the sum into passes, and its rows of taps into segments."""
+        folded, apart = self._layouts()
+        if self.channels_left:
+            return apart
+        near = self.job.dilation[1] == 1 and self.job.window[1] > 1
+        return folded if near and folded.depth < apart.depth else apart
+
+    def _layouts(self) -> tuple[Layout, Layout]:
+        """Return the weights with the taps of a row together, and apart."""
         rows, columns = self.job.window
         most = max(BLOCK // columns, DEPTH)
         divisors = [d for d in range(1, self.channels + 1) if self.channels % d == 0]
         fitting = [d for d in divisors if d <= most and (d % DEPTH == 0 or d == self.channels)]
         block = max(fitting, default=self.channels)
         cut = (self.outputs, self.channels // block, block, rows, columns)
-        folded, apart = Layout(*cut, folded=True), Layout(*cut, folded=False)
-        near = self.job.dilation[1] == 1 and columns > 1
-        return folded if near and folded.depth < apart.depth else apart
+        return Layout(*cut, folded=self.job.dilation[1] == 1), Layout(*cut, folded=False)
 
     def moved(self, places: int, written: int) -> float:
         """Return the cycles of bringing places of the input and writing elements of the output."""
         source, sink = (layout(strides[:4]) for strides in (self.job.source, self.job.target))
+        if self.channels_left:
+            source = sink = "channels"  # nothing is transposed
         brought = self.channels * (BROUGHT[source] + SPLIT * self.pieces)
         return places * brought + written * WRITTEN[sink]
 
@@ -108,7 +130,10 @@ class Cut:
         together: Images, more than one only where all their rows are.
         chunks: Parts of the tiles of outputs, each a task of its own.
         pixels: Pixels of a task, those between two rows included, in whole tiles.
-        plane: Elements of a phase of a panel.
+        staged: float32 elements of the staging buffer.
+        panel: The same of the panel.
+        plane: bfloat16 elements from a phase of a panel to the next.
+        pair: The same from a pair of channels to the next, with the outputs on the left.
         private: float32 elements of workspace of a thread.
         cycles: What all tasks of the slowest thread are expected to take.
     """
@@ -117,7 +142,10 @@ class Cut:
     together: int
     chunks: int
     pixels: int
+    staged: int
+    panel: int
     plane: int
+    pair: int
     private: int
     cycles: float
 
@@ -152,12 +180,9 @@ def _option(work: Work, weights: Layout, team: int, rows: int, together: int, ch
     slot = rows - 1 + work.reach
     count = ((together - 1) * slot + rows - 1) * pitch + job.result[1]
     pixels = -(-count // PIXELS) * PIXELS
-    across = job.stride[1] * weights.block
-    plane = together * slot * pitch * across + PIXELS * across + 2 * TAIL
-    plane = -(-plane // TAIL) * TAIL
-    panel = plane * job.stride[0] * weights.passes * work.pieces
-    line = pitch * job.stride[1] * work.channels + ROWS
-    private = pixels * OUTPUTS + panel // 2 + rows * job.result[1] * 2 + line
+    rooms = _rows_of_pairs if work.channels_left else _rows_of_channels
+    staged, panel, plane, pair, line = rooms(work, weights, together * slot * pitch, pixels)
+    private = staged + panel + rows * job.result[1] * 2 + line
     in_chunk = -(-weights.tiles // chunks)
     blocks, sets = -(-job.result[0] // rows), -(-work.problem.images // together)
     tasks = sets * work.problem.groups * blocks * -(-weights.tiles // in_chunk)
@@ -166,4 +191,32 @@ def _option(work: Work, weights: Layout, team: int, rows: int, together: int, ch
     moved = work.moved(places, together * rows * job.result[1] * in_chunk * OUTPUTS)
     stream = in_chunk * weights.depth * work.pieces * 2 * 1024 / STREAM
     cycles = -(-tasks // team) * (sums + moved + stream + 500)
-    return Cut(rows, together, chunks, pixels, plane, private, cycles)
+    return Cut(
+        rows, together, chunks, pixels, staged, panel, plane, pair, private, cycles
+    )  # fmt: skip
+
+
+def _rows_of_channels(
+    work: Work, weights: Layout, places: int, pixels: int
+) -> tuple[int, int, int, int, int]:
+    """Return staging, panel, plane, 0 and line of `amx_pixels`, for so many places of a phase."""
+    across = work.job.stride[1] * weights.block
+    plane = -(-(places * across + PIXELS * across + 2 * TAIL) // TAIL) * TAIL
+    panel = plane * work.job.stride[0] * weights.passes * work.pieces
+    line = work.pitch * work.job.stride[1] * work.channels + PAIRS
+    return pixels * OUTPUTS, panel // 2, plane, 0, line
+
+
+def _rows_of_pairs(
+    work: Work, weights: Layout, places: int, pixels: int
+) -> tuple[int, int, int, int, int]:
+    """Return staging, panel, plane, pair and line of `amx_channels`.
+
+    A pair is an odd number of cache lines, so that those of a register do not meet in one place.
+    """
+    rows, columns = work.job.stride
+    plane = -(-(places + PIXELS) * 2 // LINE) * LINE
+    pair = (plane * rows * columns // LINE | 1) * LINE
+    panel = pair * PAIRS * weights.passes * weights.steps * work.pieces
+    line = 2 * (work.pitch * columns + PAIRS * (columns + 1))
+    return OUTPUTS * (pixels + ROWS), panel // 2, plane, pair, line

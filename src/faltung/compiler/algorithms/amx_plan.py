@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from faltung.compiler.algorithms import amx, amx_blocks, amx_products, amx_weights
 from faltung.compiler.algorithms.amx_blocks import Work
+from faltung.compiler.algorithms.amx_form import HALF, OUTPUTS
 from faltung.compiler.algorithms.amx_products import FLAGS
 from faltung.compiler.algorithms.argument_block import rounded
 from faltung.compiler.algorithms.correlation import Correlation, correlations, simplified
@@ -96,9 +97,11 @@ class _Made:
 def _made(work: Work, packed: int, target: Target, team: int) -> _Made:
     """Plan a correlation whose packed weights begin at a place of the prepared ones."""
     problem, job, weights = work.problem, work.job, work.weights()
+    left = work.channels_left
     spec = amx.Spec(
         layout(job.source[:4]), layout(job.target[:4]), problem.kind, problem.bias,
-        problem.summand, problem.activation, work.products,
+        problem.summand, problem.activation, work.products, left,
+        job.stride[1] if left and job.stride[1] <= 2 else 0,
     )  # fmt: skip
     cut = amx_blocks.cut(work, weights, target, team)
     in_chunk = -(-weights.tiles // cut.chunks)
@@ -109,16 +112,16 @@ def _made(work: Work, packed: int, target: Target, team: int) -> _Made:
         job.window[0], work.reach, *job.stride, *job.dilation,
         weights.block, weights.passes, weights.segments, weights.steps, packed, weights.tiles,
         cut.rows, -(-job.result[0] // cut.rows), cut.together, -(-weights.tiles // in_chunk),
-        in_chunk, cut.pixels, cut.plane, own, team,
+        in_chunk, cut.pixels, cut.staged, cut.panel, cut.plane, cut.pair, own, team,
     )  # fmt: skip
-    pack = amx_weights.Pack(problem.kind, work.pieces)
+    pack = amx_weights.Pack(problem.kind, work.pieces, left)
     packs = amx_weights.step(weights, problem.groups, job.weights, packed, pack, team)
-    size = problem.groups * weights.tiles * weights.depth * work.pieces * amx_weights.HALF
+    size = problem.groups * weights.tiles * weights.depth * work.pieces * HALF
     images = f"{cut.together} images" if cut.together > 1 else f"{cut.rows} rows"
     words = (
-        f"{work.products} bfloat16 products each, {amx.PIXELS} pixels x {amx_weights.OUTPUTS} "
-        f"channels in registers, {images} a task, {weights.passes} passes of "
-        f"{weights.depth // weights.passes} steps"
+        f"{work.products} bfloat16 products each, {amx.PIXELS} pixels x {OUTPUTS} channels in "
+        f"registers, {'channels' if left else 'pixels'} left, {images} a task, {weights.passes} "
+        f"passes of {weights.depth // weights.passes} steps"
     )
     room = FLAGS + team * own
     return _Made(Step(spec, numbers, guards=True), packs, size, room, cut.cycles, words)

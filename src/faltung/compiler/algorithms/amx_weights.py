@@ -1,14 +1,16 @@
-"""Weights in pieces, as a matrix unit reads them: tiles of 32 products by 32 outputs, in pairs.
+"""Weights in pieces, as a matrix unit reads them: tiles of 32 products by 32 outputs.
 
-[group][tile of outputs][pass][row of taps][segment][step][piece][half][pair][output][2], bfloat16.
-A segment is what lies side by side in a panel: the channels of a tap, or of a row of taps; what is
-missing to whole steps of 32 is zero.
+[group][tile of outputs][pass][row of taps][segment][step][piece][half], bfloat16, and then, as the
+right factor, [pair of products][output][2], as the left one, [output][product]. A segment is what
+lies side by side in a panel: the channels of a tap, or of a row of taps; what is missing to whole
+steps of 32 is zero.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 from faltung.compiler.algorithms import amx_products, panel
+from faltung.compiler.algorithms.amx_form import DEPTH, HALF, OUTPUTS
 from faltung.compiler.algorithms.amx_products import FLAGS
 from faltung.compiler.algorithms.argument_block import read_arguments
 from faltung.compiler.emit import Code, Int, Pointer, Program, Variable, shorts
@@ -16,9 +18,6 @@ from faltung.compiler.emit.tiles import PAIRS
 from faltung.compiler.plan import POINTERS, WORKSPACE, Step
 from faltung.compiler.target import Target
 
-OUTPUTS = 32  # outputs of a tile: two registers
-DEPTH = 32  # products of a step
-HALF = 512  # bfloat16 elements of a register
 TENSORS = ("source", "weights", "bias", "target")
 SIZES = (
     "first", "groups", "outputs", "tiles", "passes", "rows", "segments", "taps", "block", "steps",
@@ -80,10 +79,12 @@ class Pack:
     Attributes:
         kind: Element type of the weights.
         pieces: Pieces of each.
+        left: They are the left factor.
     """
 
     kind: str
     pieces: int
+    left: bool
 
     def emit(self, target: Target) -> Program:
         """Write the kernel."""
@@ -102,32 +103,32 @@ class Pack:
                 tile, group = rest % a.tiles, rest // a.tiles
                 at = a.weights + a.weight_offset + group * a.weight_group + row * a.weight_row
                 at = at + part * a.block * a.weight_channel + segment * a.weight_column
-                _gather(code, a, at, tile, step)
-                _split(code, self.pieces, a.square, worst, to + number * (self.pieces * 2 * HALF))
+                place = to + number * (self.pieces * 2 * HALF)
+                _gather(code, a, at, tile, step, self.left)
+                split = _split_rows if self.left else _split_pairs
+                split(code, self.pieces, a.square, worst, place)
             amx_products.note(code, a.workspace, worst)
         amx_products.judge(program, WORKSPACE, POINTERS + SIZES.index("team"))
         return program
 
 
-def _gather(code: Code, a: Any, at: Pointer, tile: Int, step: Int) -> None:
-    """Bring the weights of one step of a tile to [product][output], float32."""
+def _gather(code: Code, a: Any, at: Pointer, tile: Int, step: Int, left: bool) -> None:
+    """Bring the weights of one step of a tile to [product][output], or the other way round."""
     outputs = code.smaller(a.outputs - tile * OUTPUTS, OUTPUTS)
     base = at + tile * OUTPUTS * a.weight_output
-    with code.loop(DEPTH) as product:
+    across, along = (1, DEPTH) if left else (OUTPUTS, 1)
+    panel.zeros(code, a.square, code.constant(DEPTH * OUTPUTS))
+    products = code.smaller(a.block * a.taps - step * DEPTH, DEPTH)
+    with code.loop(products) as product:
         place = step * DEPTH + product
-        to = a.square + product * OUTPUTS
-        panel.zeros(code, to, code.constant(OUTPUTS))
-        with code.when(a.block * a.taps > place):
-            channel, tap = place % a.block, place // a.block
-            from_here = base + channel * a.weight_channel + tap * a.weight_column
-            with code.either(a.weight_output.equals(1) & outputs.equals(OUTPUTS)) as (near, apart):
-                with near:
-                    panel.copy(code, from_here, to, code.constant(OUTPUTS))
-                with apart, code.loop(outputs) as k:
-                    code.store(code.load(from_here + k * a.weight_output, 1), to + k)
+        from_here = base + place % a.block * a.weight_channel
+        from_here = from_here + place // a.block * a.weight_column
+        with code.loop(outputs) as k:
+            value = code.load(from_here + k * a.weight_output, 1)
+            code.store(value, a.square + product * across + k * along)
 
 
-def _split(code: Code, count: int, square: Pointer, worst: Variable, to: Pointer) -> None:
+def _split_pairs(code: Code, count: int, square: Pointer, worst: Variable, to: Pointer) -> None:
     """Write the pieces of [product][output] in pairs of products."""
     with code.loop(DEPTH // 2) as pair, code.loop(2) as half:
         at = square + pair * (2 * OUTPUTS) + half * PAIRS
@@ -138,6 +139,15 @@ def _split(code: Code, count: int, square: Pointer, worst: Variable, to: Pointer
         for piece, (first, second) in enumerate(zip(*split, strict=True)):
             place = to + (piece * 2 + half) * HALF + pair * (2 * PAIRS)
             shorts.store_pairs(code, first, second, place)
+
+
+def _split_rows(code: Code, count: int, square: Pointer, worst: Variable, to: Pointer) -> None:
+    """Write the pieces of [output][product]."""
+    with code.loop(2) as half, code.loop(HALF, 0, PAIRS) as at:
+        value = code.load(square + half * HALF + at, PAIRS)
+        worst.set(code.largest(worst.get(), value))
+        for piece, part in enumerate(shorts.pieces(code, value, count)):
+            shorts.store(code, part, to + (piece * 2 + half) * HALF + at)
 
 
 def step(
