@@ -18,7 +18,13 @@ import torch.nn.functional as tf
 from torch import Tensor
 
 from faltung.compiler import machine
-from faltung.compiler.algorithms import amx_blocks, amx_plan, dense_plan, dense_weight_plan
+from faltung.compiler.algorithms import (
+    amx_blocks,
+    amx_plan,
+    amx_weight_plan,
+    dense_plan,
+    dense_weight_plan,
+)
 from faltung.compiler.call import Call, ready
 from faltung.compiler.plan import Plan
 from faltung.compiler.problem import Problem
@@ -185,13 +191,14 @@ class Way:
 def planned(problem: Problem, way: Way) -> Plan:
     """Return the plan of a dense algorithm, of the matrix unit's where the target has one."""
     algorithm: Any = dense_weight_plan if problem.direction == "weight" else dense_plan
-    if way.target.tiles and problem.direction != "weight":
-        algorithm = amx_plan
+    if way.target.tiles:
+        algorithm = amx_weight_plan if problem.direction == "weight" else amx_plan
     unrolled = 0 if way.general else dense_plan.UNROLLED
     with (
         mock.patch.multiple(dense_plan, SERIAL=0, UNROLLED=unrolled),
         mock.patch.object(dense_weight_plan, "SERIAL", 0),
         mock.patch.object(amx_plan, "SERIAL", 0),
+        mock.patch.object(amx_weight_plan, "SERIAL", 0),
         mock.patch.object(amx_blocks, "FMA", 1e-9),  # vectors are never expected to be faster
     ):
         assert algorithm.refuses(problem, way.target) is None

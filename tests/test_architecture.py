@@ -17,7 +17,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 
 LAYERS = [
     ["errors"],
-    ["geometry", "matrices", "settings"],
+    ["accuracy", "geometry", "matrices", "settings"],
     [
         "compiler",
         "compiler.algorithms",
@@ -52,6 +52,7 @@ LAYERS = [
     ],
     [
         "compiler.algorithms.amx_products",
+        "compiler.algorithms.amx_weight_panel",
         "compiler.algorithms.depthwise_sums",
         "compiler.algorithms.output",
         "compiler.algorithms.panel",
@@ -74,6 +75,7 @@ LAYERS = [
     ],
     [
         "compiler.algorithms.amx_pixels",
+        "compiler.algorithms.amx_weight_pairs",
         "compiler.algorithms.amx_weights",
         "compiler.algorithms.dense",
         "compiler.algorithms.dense_weight",
@@ -116,10 +118,15 @@ LAYERS = [
     ],
     [
         "compiler.algorithms.amx_blocks",
+        "compiler.algorithms.amx_weight",
         "compiler.algorithms.depthwise",
     ],
     [
         "compiler.algorithms.amx_plan",
+        "compiler.algorithms.amx_weight_blocks",
+    ],
+    [
+        "compiler.algorithms.amx_weight_plan",
     ],
     [
         "compiler.planner",
@@ -275,6 +282,7 @@ def test_public_names() -> None:
         "is_enabled",
         "nn",
         "pictures",
+        "precision",
         "receptive_field",
         "summary",
         "why",

@@ -2,6 +2,7 @@
 
 import itertools
 import struct
+from dataclasses import replace
 
 import pytest
 import torch
@@ -43,3 +44,13 @@ def test_the_chains_stay_in_registers() -> None:
     text = machine.instructions(peak.Chains(chains).emit(target).text(), target)
     if target.level in {"avx512", "avx2"}:
         assert text.count("vfmadd") == chains * peak.UNROLLED
+
+
+def test_the_peak_of_a_matrix_unit_is_products_by_seconds() -> None:
+    ticks = itertools.count()
+    unit = replace(machine.host(), lanes=16, registers=32, tiles="interpreted")
+    found = peak.unit_peak(1, unit, clock=lambda: next(ticks) * peak.LASTS)
+    products = 16 * 16 * 32 * 4 * peak.UNROLLED * 1024
+    assert found == pytest.approx(2 * products / peak.LASTS / 1e9)
+    assert peak.unit_peak(1, replace(unit, tiles="")) == 0
+    assert peak.unit_peak(1, replace(unit, tiles="forbidden")) == 0

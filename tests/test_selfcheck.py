@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from faltung import selfcheck
+from faltung.accuracy import PRECISIONS
 from faltung.compiler import machine, planner
-from faltung.compiler.algorithms import dense_plan, dense_weight_plan
+from faltung.compiler.algorithms import amx_plan, dense_plan, dense_weight_plan
 from faltung.compiler.plan import Plan
 from faltung.compiler.problem import OPERATIONS, Problem, parse
 from faltung.compiler.target import Target
@@ -73,8 +74,23 @@ def test_our_kernels_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
     for target in selfcheck.levels():
         for algorithm in planner.ALGORITHMS:
             mine = [line for line in lines if line.startswith(f"{algorithm.NAME:<24} ")]
-            assert any(target.level in line for line in mine), (algorithm.NAME, target.level)
+            unit = algorithm.NAME.startswith("amx") and not target.tiles
+            assert any(target.level in line for line in mine) != unit, (algorithm, target.level)
     assert all(" ok, " in line for line in lines)
+
+
+def test_the_matrix_unit_is_checked_in_every_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    unit = replace(machine.host(), level="tiles", lanes=16, registers=32, tiles="interpreted")
+    monkeypatch.setattr(selfcheck, "levels", lambda: [unit])
+    spoiled = Spoiled(lambda p: replace(p, padding=(2, 0, 1, 1)), amx_plan)
+    text = "ic64ih9oc64kh3ph1 channels rows"
+    for algorithm in (amx_plan, spoiled):
+        right, lines = _checked(monkeypatch, algorithm, problems=(text,))
+        assert right == (algorithm is amx_plan)
+        assert len(lines) == 2 * len(PRECISIONS)
+        for precision in PRECISIONS[1:]:
+            assert sum(f" {precision} " in line for line in lines) == 2
+        assert all((" ok, " if right else " FAILED ") in line for line in lines)
 
 
 def test_levels_go_down_from_this_cpu_to_the_least() -> None:
@@ -104,7 +120,7 @@ def test_an_algorithm_that_raises_does_not_end_the_check(monkeypatch: pytest.Mon
         monkeypatch, Spoiled(_fails, dense_weight_plan), dense_weight_plan, problems=(TEXT,)
     )
     assert not right
-    assert len(lines) == 3 * len(selfcheck.levels())
+    assert len(lines) == (len(PRECISIONS) + 1) * len(selfcheck.levels())
     assert f"FAILED conv weight {TEXT} f32 rows rows: RuntimeError: a kernel" in lines[0]
     assert lines[-1].endswith("ok, 1 problems")
 

@@ -8,6 +8,7 @@ from faltung.errors import FaltungError
 
 if TYPE_CHECKING:
     from faltung import analysis, functional, geometry, nn, pictures
+    from faltung.accuracy import precision
     from faltung.analysis import cost, receptive_field, summary
     from faltung.explain import why
     from faltung.switch import disable, enable, enabled, is_enabled
@@ -28,6 +29,7 @@ __all__ = [
     "is_enabled",
     "nn",
     "pictures",
+    "precision",
     "receptive_field",
     "summary",
     "why",
@@ -36,6 +38,7 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("disable", "enable", "enabled", "is_enabled"), "switch"),
     **dict.fromkeys(("cost", "receptive_field", "summary"), "analysis"),
+    "precision": "accuracy",
     "why": "explain",
 }
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from faltung.accuracy import PRECISIONS
 from faltung.compiler import machine, planner
 from faltung.compiler.call import ready
 from faltung.compiler.plan import Algorithm
@@ -23,7 +24,6 @@ from faltung.operands import Shape, operands
 from faltung.ops import ours
 from faltung.settings import LEVELS
 
-PRECISIONS = ("highest", "high")
 PIECE = 12  # problems for an algorithm, direction and instruction set
 MEAN = 720_720  # divided by any number up to 16 it is whole
 
@@ -152,17 +152,17 @@ def _pieces() -> Iterator[Piece]:
 
 
 def _concerns(algorithm: Algorithm, problem: Problem, target: Target) -> bool:
-    """Say whether an algorithm takes a problem, and with other kernels than in full precision."""
+    """Say whether an algorithm takes a problem, and with other kernels than in more precision."""
     if algorithm.refuses(problem, target) is not None:
         return False
-    highest = replace(problem, precision="highest")
-    if problem == highest or algorithm.refuses(highest, target) is not None:
-        return True
+    more = PRECISIONS[: PRECISIONS.index(problem.precision)]
+    others = [replace(problem, precision=precision) for precision in more]
+    others = [other for other in others if algorithm.refuses(other, target) is None]
     try:
-        now, then = (algorithm.plans(p, target, 1)[0].steps for p in (problem, highest))
+        now, *then = (algorithm.plans(p, target, 1)[0].steps for p in (problem, *others))
     except Exception:
         return True  # and the check says what was raised
-    return now != then
+    return all(now != steps for steps in then)
 
 
 def _problems(operation: str, direction: str) -> Iterator[Problem]:

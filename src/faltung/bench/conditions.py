@@ -12,6 +12,8 @@ from pathlib import Path
 import torch
 
 import faltung
+from faltung.compiler.peak import unit_peak
+from faltung.ops.watching import float32_precision
 
 SIDE = 1024  # of the square matrices whose product stands in for the peak
 REPEATS = 20
@@ -88,10 +90,11 @@ def conditions(
         **{name: _version(name) for name in peers if name not in {"ours", "torch", "compile"}},
         **{name: f"absent: {reason}" for name, reason in absent.items()},
         "dtype": "float32",
-        "precision": torch.get_float32_matmul_precision(),
+        "precision": float32_precision(),
         "ONEDNN_MAX_CPU_ISA": os.environ.get("ONEDNN_MAX_CPU_ISA", "not set"),
         **{n: value for n, value in sorted(os.environ.items()) if n.startswith("FALTUNG_")},
         "peak": f"{peak.gflops:.1f} GFLOP/s, {peak.name}",
+        "matrix unit": _unit(),
         "rounds": f"{rounds}, interleaved in shuffled order, at most {seconds:g} s a line; median",
         "caches": "not flushed; weights stay the same between calls and may be packed once",
         "ratios": RATIOS_IN_WORDS,
@@ -103,6 +106,14 @@ def conditions(
             f": torch.mm of {SIDE} x {SIDE}, best of {REPEATS}, a stand-in for the fma peak"
         )
     return facts
+
+
+def _unit() -> str:
+    """Return the peak of the matrix unit, if there is one."""
+    found = unit_peak(torch.get_num_threads())
+    if not found:
+        return "none"
+    return f"{found:.0f} GFLOP/s of bfloat16 products; a float32 product takes 6 or 3 of them"
 
 
 def _load() -> str:

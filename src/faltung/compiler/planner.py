@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from faltung.compiler import memory
 from faltung.compiler.algorithms import (
     amx_plan,
+    amx_weight_plan,
     dense_plan,
     dense_weight_plan,
     depthwise,
@@ -24,6 +25,7 @@ from faltung.compiler.target import Target
 ALGORITHMS: tuple[Algorithm, ...] = (
     depthwise,
     amx_plan,
+    amx_weight_plan,
     winograd_plan,
     winograd_weight_plan,
     dense_plan,

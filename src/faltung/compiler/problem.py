@@ -14,7 +14,6 @@ from faltung.geometry import Window
 OPERATIONS = ("conv", "max", "min", "avg")
 DIRECTIONS = ("forward", "input", "weight")
 KINDS = {"f32": 4, "bf16": 2}
-PRECISIONS = ("highest", "high", "medium")
 Pair = tuple[int, int]
 Strides = tuple[int, int, int, int]
 ACTIVATIONS = ("relu", "relu6", "silu")
@@ -53,7 +52,7 @@ class Problem:
         activation: What follows: "", "relu", "relu6" or "silu".
         pool: What windows of 2x2 with stride 2 then make of it: "", "max" or "avg". The third
             strides are those of what is pooled; `result` is not pooled.
-        precision: What float32 promises, one of `PRECISIONS`: torch's words.
+        precision: What float32 promises, torch's "highest", "high" or "medium".
     """
 
     operation: str

@@ -7,6 +7,8 @@ import torch
 from torch import _C, Tensor
 from torch.autograd import forward_ad
 
+from faltung import accuracy
+
 _OWN = {"ieee": "highest", "tf32": "high", "bf16": "medium"}
 _asked: Callable[[str, str], str] = getattr(_C, "_get_fp32_precision_getter", lambda *_: "none")
 PLAIN = (Tensor, torch.nn.Parameter)
@@ -43,12 +45,16 @@ def plain(arguments: Iterable[Any]) -> tuple[bool, bool]:
 
 
 def float32_precision() -> str:
-    """Return torch's setting of what float32 means in convolutions: "highest", "high", "medium".
+    """Return what float32 means in convolutions: "highest", "high" or "medium".
 
-    Where `torch.backends.mkldnn.conv.fp32_precision` says anything, that counts ("ieee", "tf32" or
-    "bf16"), otherwise `torch.get_float32_matmul_precision()`. Where other settings of the newer
-    kind contradict the older one, which torch then refuses to read, it is "highest".
+    A block `with faltung.precision(…)` counts first; then, where it says anything,
+    `torch.backends.mkldnn.conv.fp32_precision` ("ieee", "tf32" or "bf16"); then
+    `torch.get_float32_matmul_precision()`. Where other settings of the newer kind contradict that
+    one, torch refuses to read it, and it is "highest".
     """
+    here = accuracy.asked()
+    if here is not None:
+        return here
     own = _OWN.get(_asked("mkldnn", "conv"))
     if own is not None:
         return own

@@ -162,17 +162,17 @@ def _sums(
                 tiles.load(register, at, row)
     size = PIECES[spec.products] * 2 * HALF
     with code.loop(a.window_rows) as r, code.loop(a.segments) as s:
+        own = form.operand(part, (r * a.tap_row, s * a.tap_column), pixel)
         first = ((part * a.window_rows + r) * a.segments + s) * a.steps
+        weights = Operand(packed + first * size, size, 2 * HALF, HALF, ROW)
         with code.loop(a.steps) as t:
-            own = form.operand(part, (r * a.tap_row, s * a.tap_column), t, pixel)
-            weights = Operand(packed + (first + t) * size, 2 * HALF, HALF, ROW)
-            multiply(tiles, spec.products, own, weights, form.swapped)
+            multiply(tiles, spec.products, own, weights, t, form.swapped)
     for register, at, row in waiting:
         tiles.store(register, at, row)
 
 
 def multiply(
-    tiles: Tiles, products: int, one: Operand, other: Operand, swapped: bool = False
+    tiles: Tiles, products: int, one: Operand, other: Operand, step: Int, swapped: bool = False
 ) -> None:
     """Add one step to the sums: registers 0 to 3 += (4, 5) times (6, 7), for all pairs of pieces.
 
@@ -181,18 +181,19 @@ def multiply(
         products: Products that make one product.
         one: The left factor.
         other: The right one.
+        step: Which step.
         swapped: They change places.
     """
     left, right = (6, 4) if swapped else (4, 6)
+    places = [operand.at + step * operand.step for operand in (one, other)]
     held = (-1, -1)
     for pair in ORDER[products]:
-        for operand, register, now, before in zip(
-            (one, other), (left, right), pair, held, strict=True
-        ):
-            if now != before:
-                for i in range(2):
-                    at = operand.at + now * operand.piece + i * operand.second
-                    tiles.load(register + i, at, operand.stride)
+        for side, (operand, register) in enumerate(((one, left), (other, right))):
+            if pair[side] == held[side]:
+                continue
+            for i in range(2):
+                at = places[side] + pair[side] * operand.piece + i * operand.second
+                tiles.load(register + i, at, operand.stride)
         held = pair
         for i in range(2):
             for j in range(2):

@@ -110,14 +110,15 @@ class ChannelsLeft:
                 shorts.store(code, zeros, at + i)
         del rows
 
-    def operand(self, part: Int, tap: tuple[Int, Int], step: Int, pixel: Int) -> Operand:
+    def operand(self, part: Int, tap: tuple[Int, Int], pixel: Int) -> Operand:
         """Return where the input of 32 pixels under a tap is read."""
         a = self._a
         down, across = tap
         phase = down % a.stride_row * a.stride_column + across % a.stride_column
-        at = self._base + (part * a.steps + step) * PAIRS * a.pair + phase * a.plane
+        step = PAIRS * a.pair
+        at = self._base + part * a.steps * step + phase * a.plane
         at = at + (down // a.stride_row * a.pitch + across // a.stride_column + pixel) * 2
-        return Operand(at, self._piece, 2 * ROWS, a.pair * 2)
+        return Operand(at, step, self._piece, 2 * ROWS, a.pair * 2)
 
     def sums(self, pixel: Int, i: int, j: int) -> tuple[Pointer, Index]:
         """Return where a register of sums waits, and the bytes of a row."""

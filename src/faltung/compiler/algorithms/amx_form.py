@@ -17,12 +17,14 @@ class Operand:
 
     Attributes:
         at: The first, of the first piece.
+        step: Elements from a step to the next.
         piece: Elements from a piece to the next.
         second: Elements from the first register to the second.
         stride: Bytes from a row to the next.
     """
 
     at: Pointer
+    step: Index
     piece: Index
     second: Index
     stride: Index
@@ -52,13 +54,12 @@ class Form(Protocol):
     def end(self, rows: Index) -> None:
         """Finish a panel of so many rows of each phase."""
 
-    def operand(self, part: Int, tap: tuple[Int, Int], step: Int, pixel: Int) -> Operand:
-        """Return where the input of 32 pixels is read.
+    def operand(self, part: Int, tap: tuple[Int, Int], pixel: Int) -> Operand:
+        """Return where the first step of a segment reads the input of 32 pixels.
 
         Args:
             part: The pass.
             tap: Rows and columns from the first tap to this one.
-            step: The step of the segment.
             pixel: The first pixel.
         """
 

@@ -10,7 +10,7 @@ neighbouring outputs is one load. Sums are [pixel][output].
 from typing import Any
 
 from faltung.compiler.algorithms import output, panel
-from faltung.compiler.algorithms.amx_form import OUTPUTS, Operand
+from faltung.compiler.algorithms.amx_form import DEPTH, OUTPUTS, Operand
 from faltung.compiler.emit import Code, Index, Int, Pointer, Variable, shorts
 from faltung.compiler.emit.tiles import PAIRS, ROWS
 
@@ -68,14 +68,15 @@ class PixelsLeft:
                 for half in range(0, TAIL, PAIRS):
                     shorts.store(code, zeros, at + half)
 
-    def operand(self, part: Int, tap: tuple[Int, Int], step: Int, pixel: Int) -> Operand:
+    def operand(self, part: Int, tap: tuple[Int, Int], pixel: Int) -> Operand:
         """Return where the input of 32 pixels under a tap is read."""
         a = self._a
         down, across = tap
         apart = a.stride_column * a.block
         at = self._base + part * self._pass + down % a.stride_row * a.plane
         at = at + (down // a.stride_row * a.pitch + pixel) * apart
-        return Operand(at + across * a.block + step * OUTPUTS, self._piece, apart * ROWS, apart * 2)
+        at = at + across * a.block
+        return Operand(at, DEPTH, self._piece, apart * ROWS, apart * 2)
 
     def sums(self, pixel: Int, i: int, j: int) -> tuple[Pointer, Index]:
         """Return where a register of sums waits, and the bytes of a row."""

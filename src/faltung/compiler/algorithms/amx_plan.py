@@ -36,7 +36,7 @@ def refuses(problem: Problem, target: Target) -> str | None:
     works = [_work(problem, job) for job in correlations(problem)[0]]
     ours = sum(work.cycles() for work in works)
     theirs = sum(work.vector_cycles() for work in works)
-    if problem.kind == "f32" and ours > theirs:
+    if ours > theirs:
         return (
             f"registers of 32 products by 32 outputs, filled {amx_products.count(problem)} times, "
             f"are expected to take {ours / theirs:.1f} times as long as vector instructions"

@@ -19,6 +19,7 @@ from faltung.compiler.problem import Problem
 LEAST, LARGEST = 2.0**-48, 2.0**48
 FLAGS = 512  # float32 elements at the start of the workspace: one 64-bit flag a thread
 LOST, SOME, ENOUGH = 1, 2, 4  # bits of a flag
+BITS = 8  # what the flag of the second factor is multiplied by, to lie beside the first's
 SMALLEST = 2.0**-149
 
 PRODUCTS = {"highest": 6, "high": 3, "medium": 1}
@@ -35,29 +36,37 @@ def count(problem: Problem) -> int:
     return 1 if problem.kind == "bf16" else PRODUCTS[problem.precision]
 
 
-def note(code: Code, workspace: Any, worst: Variable) -> None:
-    """Write into this thread's flag what the largest magnitudes that it met say."""
-    above = code.all_below(worst.get(), LARGEST).choose(0, LOST)
-    some = code.all_below(worst.get(), SMALLEST).choose(0, SOME)
-    enough = code.all_below(worst.get(), LEAST).choose(0, ENOUGH)
-    code.store_int(above + some + enough, workspace.cast("i64") + code.thread)
+def note(code: Code, workspace: Any, *worst: Variable) -> None:
+    """Write into this thread's flag what the largest magnitudes of each factor that it met say."""
+    total = code.int_variable(0)
+    for side, most in enumerate(worst):
+        above = code.all_below(most.get(), LARGEST).choose(0, LOST)
+        some = code.all_below(most.get(), SMALLEST).choose(0, SOME)
+        enough = code.all_below(most.get(), LEAST).choose(0, ENOUGH)
+        total.set(total.get() + (above + some + enough) * BITS**side)
+    code.store_int(total.get(), workspace.cast("i64") + code.thread)
 
 
-def judge(program: Program, workspace: int, team: int) -> None:
+def judge(program: Program, workspace: int, team: int, sides: int = 1) -> None:
     """Write the region that leaves the first flag raised where the numbers cannot be treated.
 
     Args:
         program: The kernel being written, whose last region has noted.
         workspace: Place of the workspace in the argument block.
         team: Place of the number of threads that the plan asked for.
+        sides: How many factors were noted.
     """
     with program.region("judge") as code, code.when(code.thread.equals(0)):
         flags = code.pointer(workspace, "i64")
-        lost, some, enough = (code.int_variable(0) for _ in range(3))
+        met = [[code.int_variable(0) for _ in range(3)] for _ in range(sides)]
         with code.loop(code.argument(team)) as thread:
             flag = code.load_int(flags + thread)
-            for total, bit in ((lost, LOST), (some, SOME), (enough, ENOUGH)):
-                total.set(total.get() + flag // bit % 2)
+            for side, totals in enumerate(met):
+                for total, bit in zip(totals, (LOST, SOME, ENOUGH), strict=True):
+                    total.set(total.get() + flag // (bit * BITS**side) % 2)
             code.store_int(0, flags + thread)
-        small = (some.get() > 0) & enough.get().equals(0)
-        code.store_int(((lost.get() > 0) | small).choose(1, 0), flags)
+        verdict = code.int_variable(0)
+        for lost, some, enough in met:
+            small = (some.get() > 0) & enough.get().equals(0)
+            verdict.set(((lost.get() > 0) | small).choose(1, verdict.get()))
+        code.store_int(verdict.get(), flags)

@@ -83,6 +83,20 @@ def _forward(problem: Problem) -> Correlation:
     )  # fmt: skip
 
 
+def weighing(problem: Problem) -> Correlation:
+    """Return the correlation whose weights' gradient a problem asks for; its target is dy."""
+    k, c, r, s = problem.strides[2]
+    offset, r, s = turned(problem, r, s)
+    top, _, left, _ = problem.padding
+    return simplified(
+        Correlation(
+            problem.window, problem.stride, problem.dilation, problem.size, problem.result,
+            (-top, -left), (*problem.strides[0], 0), (*problem.strides[1], 0),
+            (0, k, c, r, s, offset),
+        )
+    )  # fmt: skip
+
+
 def turned(problem: Problem, row: int, column: int) -> tuple[int, int, int]:
     """Return offset and strides of taps, row and column, as they are met: backwards if flipped."""
     if not problem.flip:

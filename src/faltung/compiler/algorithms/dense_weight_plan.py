@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from faltung.compiler.algorithms.argument_block import rounded
-from faltung.compiler.algorithms.correlation import Correlation, simplified, turned
+from faltung.compiler.algorithms.correlation import Correlation, weighing
 from faltung.compiler.algorithms.dense_blocks import PACKED, SERIAL, woven_channels
 from faltung.compiler.algorithms.dense_weight import Spec
 from faltung.compiler.algorithms.runs import gathered
@@ -27,7 +27,7 @@ def refuses(problem: Problem, target: Target) -> str | None:
 
 def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     """Return the one plan."""
-    job = _correlation(problem)
+    job = weighing(problem)
     channels, outputs = (n // problem.groups for n in (problem.channels, problem.outputs))
     groups, woven = problem.groups, woven_channels(problem, channels, outputs, target)
     merged = job.dilation[1] == 1 or woven > 0
@@ -80,26 +80,6 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     )
     step, room = Step(spec, numbers), 4 * (shared + team * private)
     return [Plan(NAME, words, (step,), room, team, seconds)]
-
-
-def _correlation(problem: Problem) -> Correlation:
-    """Return the correlation whose weights are asked for."""
-    k, c, r, s = problem.strides[2]
-    offset, r, s = turned(problem, r, s)
-    top, _, left, _ = problem.padding
-    return simplified(
-        Correlation(
-            problem.window,
-            problem.stride,
-            problem.dilation,
-            problem.size,
-            problem.result,
-            (-top, -left),
-            (*problem.strides[0], 0),
-            (*problem.strides[1], 0),
-            (0, k, c, r, s, offset),
-        )
-    )
 
 
 @dataclass(frozen=True)
