@@ -6,7 +6,11 @@ import torch
 import torch.nn.functional as tf
 from torch import Tensor, nn
 
+from faltung.bench import networks
+from faltung.bench.networks import Unit
 from faltung.nn import MaxPool2d
+
+VGG16 = networks.VGG16
 
 
 class LeNet(nn.Sequential):
@@ -40,100 +44,16 @@ class AlexNet(nn.Module):
         return self.features(x)  # type: ignore[no-any-return]
 
 
-class VGG16(nn.Module):
-    """VGG-16 (Simonyan and Zisserman, 2014), configuration D."""
+class ResNet50(networks.ResNet50):
+    """ResNet-50 as it is measured, or with `slim` as TensorFlow's Slim has it.
 
-    def __init__(self, width: int = 64, classes: int = 1000, hidden: int | None = None) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        channels = 3
-        for stage, count in enumerate((2, 2, 3, 3, 3)):
-            wide = width * min(2**stage, 8)
-            for _ in range(count):
-                layers += [nn.Conv2d(channels, wide, 3, padding=1), nn.ReLU(inplace=True)]
-                channels = wide
-            layers.append(nn.MaxPool2d(2))
-        self.features = nn.Sequential(*layers)
-        self.pool = nn.AdaptiveAvgPool2d(7)
-        hidden = 64 * width if hidden is None else hidden
-        self.classifier = nn.Sequential(
-            nn.Linear(channels * 49, hidden), nn.ReLU(), nn.Dropout(),
-            nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(), nn.Linear(hidden, classes),
-        )  # fmt: skip
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the last maps, or logits."""
-        return self.classifier(self.pool(self.features(x)).flatten(1))  # type: ignore[no-any-return]
-
-
-class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1 and a shortcut; the stride is in the 3x3."""
-
-    def __init__(self, channels: int, width: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels, width, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, stride, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(4 * width)
-        self.relu = nn.ReLU(inplace=True)
-        self.downsample = None
-        if stride > 1 or channels != 4 * width:
-            shortcut = nn.Conv2d(channels, 4 * width, 1, stride, bias=False)
-            self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(4 * width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the last maps, or logits."""
-        y = self.relu(self.bn1(self.conv1(x)))
-        y = self.relu(self.bn2(self.conv2(y)))
-        y = self.bn3(self.conv3(y))
-        y += x if self.downsample is None else self.downsample(x)
-        return self.relu(y)  # type: ignore[no-any-return]
-
-
-class ResNet50(nn.Module):
-    """ResNet-50 (He et al., 2015).
-
-    Its strides are in the 3x3 of the first block of a stage, as in torchvision ("v1.5"), or with
-    `slim` in that of the last block, and its pool pads by the rule SAME, as in TensorFlow's Slim,
-    whose networks Araujo et al. (2019) measured.
+    Slim's strides are late and its pool pads by the rule SAME: those are the networks that Araujo
+    et al. (2019) measured.
     """
 
     def __init__(self, width: int = 64, classes: int = 1000, *, slim: bool = False) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.relu = nn.ReLU(inplace=True)
+        super().__init__(width, classes, late=slim)
         self.maxpool = MaxPool2d(3, 2, "same" if slim else 1)
-        channels = width
-        for number, count in enumerate((3, 4, 6, 3)):
-            blocks = []
-            for place in range(count):
-                strided = number < 3 and place == count - 1 if slim else number and not place
-                stride = 2 if strided else 1
-                blocks.append(Bottleneck(channels, width * 2**number, stride))
-                channels = 4 * width * 2**number
-            self.add_module(f"layer{number + 1}", nn.Sequential(*blocks))
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(channels, classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the last maps, or logits."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        for number in range(1, 5):
-            x = self.get_submodule(f"layer{number}")(x)
-        return self.fc(torch.flatten(self.avgpool(x), 1))  # type: ignore[no-any-return]
-
-
-class Unit(nn.Sequential):
-    """Convolution, batch normalisation, ReLU."""
-
-    def __init__(
-        self, inputs: int, outputs: int, kernel: int | tuple[int, int], **rest: object
-    ) -> None:
-        conv = nn.Conv2d(inputs, outputs, kernel, bias=False, **rest)  # type: ignore[arg-type]
-        super().__init__(conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
 class Branches(nn.Module):
@@ -231,7 +151,10 @@ class InceptionV3(nn.Sequential):
 
 
 class UNet(nn.Module):
-    """U-Net (Ronneberger et al., 2015) with padding; `bilinear` enlarges without weights."""
+    """U-Net (Ronneberger et al., 2015) with padding, every layer of one width, on one channel.
+
+    `bilinear` enlarges without weights.
+    """
 
     def __init__(self, width: int = 2, depth: int = 4, *, bilinear: bool = False) -> None:
         super().__init__()

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from faltung.bench import conditions, run
+from faltung.bench.display import CLEAR_LINE
 from faltung.bench.layer import parse
 from faltung.bench.peers import Torch
 from faltung.bench.problems import Problem
-from faltung.bench.table import CLEAR_LINE
 from faltung.bench.task import Prepared, Task
 from faltung.errors import ArgumentError, MissingExtraError
 

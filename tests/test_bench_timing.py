@@ -1,7 +1,8 @@
 """The benchmark's timing: turns and statistics, under a clock of its own."""
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from faltung.bench import timing
 from faltung.bench.timing import Spread, measure, spread
@@ -96,6 +97,29 @@ def test_what_is_hopeless_gets_three_samples_and_no_round_starts_after_the_limit
     assert times["a"].samples == times["b"].samples == 5
     clock = Clock()
     assert measure(clock.calls(a=9.0), 100, 1.0, clock=clock, settle=still)["a"].samples == 3
+
+
+def test_what_a_call_is_made_within_is_not_timed() -> None:
+    clock = Clock()
+
+    @contextmanager
+    def slow() -> Iterator[None]:
+        clock.call("enter", 3.0)()
+        yield
+        clock.call("leave", 3.0)()
+
+    calls = clock.calls(a=0.25, b=0.5)
+    times = measure(calls, 2, clock=clock, settle=still, within={"b": slow})
+    assert clock.made[:6] == ["a", "a", "enter", "b", "b", "leave"]
+    assert sorted(clock.made[6:10]) == ["a", "b", "enter", "leave"]
+    assert (times["a"].median, times["b"].median) == (0.25, 0.5)
+
+
+def test_what_is_warm_is_not_called_without_being_timed() -> None:
+    clock = Clock()
+    measure(clock.calls(a=0.25, b=0.5), 1, clock=clock, settle=still, warm=True)
+    assert clock.made[:2] == ["a", "b"]
+    assert len(clock.made) == 4
 
 
 def test_garbage_is_collected_before_and_not_between() -> None:

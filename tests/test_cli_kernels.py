@@ -12,6 +12,7 @@ from support import command, environment
 
 from faltung import cli, selfcheck
 from faltung.bench import run as bench
+from faltung.bench import whole_run as whole
 
 TEXT = ("conv", "ic3ih9oc4kh3")
 
@@ -135,6 +136,28 @@ def test_bench_passes_its_options_on(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert passed.keys() == {"match", "threads", "csv", "picture", "peak"}
 
 
+def test_bench_of_networks_passes_its_options_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    passed: dict[str, Any] = {}
+    monkeypatch.setattr(whole, "main", lambda **options: passed.update(options) or 1)
+    csv = tmp_path / "x.csv"
+    numbers = ["--batch", "1,8,1", "--threads", "3", "--rounds", "4", "--seconds", "0.5"]
+    assert cli.run(["bench", "--networks", *numbers, "--match", "net", "--csv", str(csv)]) == 1
+    assert callable(passed.pop("peak"))
+    assert passed == {
+        "batches": [1, 8],
+        "threads": 3,
+        "rounds": 4,
+        "seconds": 0.5,
+        "match": "net",
+        "csv": csv,
+    }
+    passed.clear()
+    assert cli.run(["bench", "--networks"]) == 1
+    assert passed.keys() == {"match", "threads", "csv", "peak"}
+
+
 def test_bench_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     csv = tmp_path / "x.csv"
     options = ["--groups", "dense", "--directions", "forward", "--peers", "torch", "--threads", "1"]
@@ -150,6 +173,21 @@ def test_bench_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["--groups", "all"], "error: --groups has 'all': it must be of dense, special, pools\n"),
         (["--threads", "0"], "error: --threads is 0: it must be at least 1\n"),
         (["--rounds", "0"], "error: --rounds is 0: it must be at least 1\n"),
+        (["--networks", "--seconds", "0"], "error: --seconds is 0.0: it must be more than 0\n"),
+        (
+            ["--networks", "--batch", "1,few"],
+            "error: --batch has 'few': it must be of whole numbers from 1, such as --batch 1,16\n",
+        ),
+        (
+            ["--networks", "--groups", "dense", "--picture", "x.png"],
+            "error: --networks is given with --groups, --picture, which are for layers: leave out "
+            "--networks, or these\n",
+        ),
+        (
+            ["--batch", "4"],
+            "error: --batch is 4: it is for whole networks, layers have theirs in the list; add "
+            "--networks or leave it out\n",
+        ),
     ],
 )
 def test_bench_names_what_is_wrong(

@@ -52,7 +52,15 @@ def cache(
 
 
 def bench(
-    match: Annotated[str, typer.Option(help="Only problems in which this expression is.")] = "",
+    networks: Annotated[
+        bool, typer.Option("--networks", help="Whole networks, beside torch, instead of layers.")
+    ] = False,
+    batch: Annotated[
+        str | None, typer.Option(help="Images of a call of a network; 1,16 if not given.")
+    ] = None,
+    match: Annotated[
+        str, typer.Option(help="Only problems or networks in which this expression is.")
+    ] = "",
     groups: Annotated[str | None, typer.Option(help="Of dense,special,pools.")] = None,
     directions: Annotated[str | None, typer.Option(help="Of forward,input,weight.")] = None,
     peers: Annotated[
@@ -65,22 +73,53 @@ def bench(
     csv: Annotated[Path | None, typer.Option(help="File for all results.")] = None,
     picture: Annotated[Path | None, typer.Option(help="File for a picture, .png or .svg.")] = None,
 ) -> int:
-    """Time our kernels and those of other libraries on a list of layers."""
+    """Time our kernels and those of other libraries on a list of layers.
+
+    With --networks: the forward of ResNet-50, VGG-16, MobileNet v2 and a
+    U-Net in eager torch, with faltung.enabled() and without. About 4 minutes
+    on 2 slow cores: of a line no round starts after --seconds (5), but 3 do
+    in any case, which for 16 images is what takes long. The very first run
+    also makes the kernels, a minute or two more. --batch 1 takes one minute,
+    and --match VGG leaves out the others.
+    """
     import torch
 
     from faltung.bench.run import main
     from faltung.compiler.peak import peak
+    from faltung.errors import ArgumentError
 
     team = threads or torch.get_num_threads()
+    numbers = {"rounds": rounds, "seconds": seconds}
     lists = {"groups": groups, "directions": directions, "peers": peers}
-    given: dict[str, Any] = {
+    given: dict[str, Any] = {name: number for name, number in numbers.items() if number is not None}
+    given |= {"match": match, "threads": threads, "csv": csv, "peak": lambda: peak(team)}
+    of_layers: dict[str, Any] = {
         name: text.split(",") for name, text in lists.items() if text is not None
     }
-    numbers = {"rounds": rounds, "seconds": seconds}
-    given |= {name: number for name, number in numbers.items() if number is not None}
-    return main(
-        match=match, threads=threads, csv=csv, picture=picture, peak=lambda: peak(team), **given
-    )
+    if networks:
+        return _bench_networks(batch, [*of_layers, *(["picture"] if picture else [])], given)
+    if batch is not None:
+        raise ArgumentError(
+            f"--batch is {batch}: it is for whole networks, layers have theirs in the list; add "
+            f"--networks or leave it out"
+        )
+    return main(picture=picture, **given, **of_layers)
+
+
+def _bench_networks(batch: str | None, of_layers: list[str], given: dict[str, Any]) -> int:
+    from faltung.bench.options import counts
+    from faltung.bench.whole_run import main
+    from faltung.errors import ArgumentError
+
+    if of_layers:
+        named = ", ".join(f"--{name}" for name in of_layers)
+        raise ArgumentError(
+            f"--networks is given with {named}, which are for layers: leave out --networks, or "
+            f"these"
+        )
+    if batch is not None:
+        given["batches"] = counts("--batch", batch)
+    return main(**given)
 
 
 def tune(

@@ -1,1 +1,1 @@
-"""The benchmark: our kernels and their peers on layers of known networks, in interleaved rounds."""
+"""The benchmark: our kernels and their peers on layers and on whole networks, in turns."""

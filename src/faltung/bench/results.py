@@ -54,8 +54,68 @@ class Measured:
         return self.error <= WRONG
 
 
+class Compared:
+    """Candidates that were measured on one task.
+
+    Attributes:
+        measured: Candidates by name.
+        failed: Why a candidate that should have run did not, by name.
+    """
+
+    measured: Mapping[str, Measured]
+    failed: Mapping[str, str]
+
+    @property
+    def group(self) -> str:
+        """What is shown together."""
+        raise NotImplementedError
+
+    @property
+    def task(self) -> str:
+        """The task in a few words."""
+        raise NotImplementedError
+
+    def fastest(self, which: Selection) -> str | None:
+        """Return the fastest of some candidates; one whose result is wrong has no speed."""
+        names = [n for n, found in self.measured.items() if which(n) and found.right]
+        return min(names, key=lambda name: self.measured[name].spread.median, default=None)
+
+    def ratio(self, name: str) -> float | None:
+        """Return one of `RATIOS`: above 1 we are faster. None where one side is missing."""
+        mine, theirs = (self.fastest(which) for which in RATIOS[name])
+        if mine is None or theirs is None:
+            return None
+        return self.measured[theirs].spread.median / self.measured[mine].spread.median
+
+    @property
+    def widest(self) -> float | None:
+        """The widest distance between the quartiles of a candidate, ours or torch's."""
+        judged = [f.spread.width for n, f in self.measured.items() if is_ours(n) or is_torch(n)]
+        return max(judged, default=None)
+
+    def error(self, which: Selection) -> float | None:
+        """Return the largest error among some candidates, NaN above all."""
+        errors = [found.error for name, found in self.measured.items() if which(name)]
+        return max(errors, key=lambda e: (math.isnan(e), e), default=None)
+
+    def complaints(self) -> list[str]:
+        """Return what is wrong, in sentences: wrong results and failures."""
+        wrong = [
+            f"{self.task}: {name} is WRONG, its relative error is {found.error:.1e}"
+            for name, found in self.measured.items()
+            if not found.right
+        ]
+        return wrong + [f"{self.task}: {name} failed: {why}" for name, why in self.failed.items()]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether all candidates of ours ran and are right."""
+        ran = all(found.right for name, found in self.measured.items() if is_ours(name))
+        return ran and not any(is_ours(name) for name in self.failed)
+
+
 @dataclass(frozen=True)
-class Row:
+class Row(Compared):
     """What was measured for one problem and direction.
 
     Attributes:
@@ -70,21 +130,19 @@ class Row:
     measured: Mapping[str, Measured]
     failed: Mapping[str, str]
 
+    @property
+    def group(self) -> str:
+        """The problem's group."""
+        return self.problem.group
+
+    @property
+    def task(self) -> str:
+        """The problem's name and the direction."""
+        return f"{self.problem.name} {self.direction}"
+
     def gflops(self, name: str) -> float:
         """Return the speed of a candidate by its median time."""
         return self.problem.layer.flops / self.measured[name].spread.median / 1e9
-
-    def fastest(self, which: Selection) -> str | None:
-        """Return the fastest of some candidates; one whose result is wrong has no speed."""
-        names = [n for n, found in self.measured.items() if which(n) and found.right]
-        return max(names, key=self.gflops, default=None)
-
-    def ratio(self, name: str) -> float | None:
-        """Return one of `RATIOS`: above 1 we are faster. None where one side is missing."""
-        mine, theirs = (self.fastest(which) for which in RATIOS[name])
-        if mine is None or theirs is None:
-            return None
-        return self.gflops(mine) / self.gflops(theirs)
 
     def of_peak(self, peak: float) -> float | None:
         """Return the part of the chip's GFLOP/s that we reach; None for pools, bound by memory."""
@@ -92,27 +150,6 @@ class Row:
         if mine is None or self.problem.layer.is_pool:
             return None
         return self.gflops(mine) / peak
-
-    def error(self, which: Selection) -> float | None:
-        """Return the largest error among some candidates, NaN above all."""
-        errors = [found.error for name, found in self.measured.items() if which(name)]
-        return max(errors, key=lambda e: (math.isnan(e), e), default=None)
-
-    def complaints(self) -> list[str]:
-        """Return what is wrong, in sentences: wrong results and failures."""
-        where = f"{self.problem.name} {self.direction}"
-        wrong = [
-            f"{where}: {name} is WRONG, its relative error is {found.error:.1e}"
-            for name, found in self.measured.items()
-            if not found.right
-        ]
-        return wrong + [f"{where}: {name} failed: {why}" for name, why in self.failed.items()]
-
-    @property
-    def healthy(self) -> bool:
-        """Whether all candidates of ours ran and are right."""
-        ran = all(found.right for name, found in self.measured.items() if is_ours(name))
-        return ran and not any(is_ours(name) for name in self.failed)
 
 
 @dataclass(frozen=True)
@@ -154,11 +191,7 @@ def summaries(rows: Iterable[Row]) -> list[Summary]:
 
 
 def _summary(group: str, direction: str, name: str, rows: Sequence[Row]) -> Summary | None:
-    ratios = [
-        (ratio, f"{row.problem.name} {row.direction}")
-        for row in rows
-        if (ratio := row.ratio(name)) is not None
-    ]
+    ratios = [(ratio, row.task) for row in rows if (ratio := row.ratio(name)) is not None]
     if not ratios:
         return None
     worst, at = min(ratios)

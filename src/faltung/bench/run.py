@@ -8,15 +8,25 @@ from typing import TextIO
 import torch
 
 from faltung.bench.conditions import conditions, measured_peak
+from faltung.bench.display import Display
 from faltung.bench.layer import DIRECTIONS
 from faltung.bench.libraries import ADAPTERS as LIBRARIES
+from faltung.bench.options import check_file, check_names, check_numbers, on_threads
 from faltung.bench.peers import ADAPTERS as ON_TENSORS
 from faltung.bench.peers import reference
 from faltung.bench.picture import require_matplotlib, save_picture
 from faltung.bench.problems import GROUPS, LIST, Problem, read, select
 from faltung.bench.results import Measured, Row, summaries
-from faltung.bench.table import Display, csv_text, summary_lines
-from faltung.bench.task import Adapter, Parts, Prepared, Task, operands, relative_error
+from faltung.bench.table import cells, csv_text, headings, summary_lines
+from faltung.bench.task import (
+    Adapter,
+    Parts,
+    Prepared,
+    Task,
+    failure,
+    operands,
+    relative_error,
+)
 from faltung.bench.timing import Spread, measure
 from faltung.errors import ArgumentError
 
@@ -73,10 +83,10 @@ def main(
         ("--directions", directions, DIRECTIONS),
         ("--peers", peers, PEERS),
     ):
-        _check_names(name, given, known)
-    _check_numbers(threads, rounds, seconds)
+        check_names(name, given, known)
+    check_numbers(threads, rounds, seconds)
     for name, file in (("--csv", csv), ("--picture", picture)):
-        _check_file(name, file)
+        check_file(name, file)
     if picture is not None:
         require_matplotlib()
     chosen = select(read(problems), match, groups)
@@ -87,13 +97,8 @@ def main(
         raise ArgumentError(
             f"--directions is {', '.join(directions)}: pools have no weight gradient"
         )
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads or before)
-    try:
-        with torch.no_grad():
-            return _run(work, peers, rounds, seconds, csv, picture, peak, out or sys.stdout)
-    finally:
-        torch.set_num_threads(before)
+    with on_threads(threads), torch.no_grad():
+        return _run(work, peers, rounds, seconds, csv, picture, peak, out or sys.stdout)
 
 
 def _run(
@@ -112,9 +117,11 @@ def _run(
     names = [a.name for a in adapters]
     top = measured_peak(peak)
     facts = conditions(top, rounds, seconds, [a.family for a in adapters], reasons)
-    display = Display(out, names, top, max(len(problem.name) for problem, _ in work))
-    for name, value in facts.items():
-        display.say(f"{name}: {value}")
+    longest = max(len(problem.name) for problem, _ in work)
+    display: Display[Row] = Display(
+        out, headings(names, top), lambda row: cells(row, names, top), longest
+    )
+    display.conditions(facts)
     rows: list[Row] = []
     try:
         for done, (problem, direction) in enumerate(work, start=1):
@@ -177,24 +184,4 @@ def _attempt(adapter: Adapter, task: Task, exact: Parts) -> tuple[Prepared, floa
             return None
         return prepared, relative_error(prepared.result(), exact)
     except Exception as error:
-        return f"{type(error).__name__}: {error}".splitlines()[0]
-
-
-def _check_names(option: str, given: Sequence[str], known: Sequence[str]) -> None:
-    for name in given:
-        if name not in known:
-            raise ArgumentError(f"{option} has {name!r}: it must be of {', '.join(known)}")
-
-
-def _check_numbers(threads: int | None, rounds: int, seconds: float) -> None:
-    if threads is not None and threads < 1:
-        raise ArgumentError(f"--threads is {threads}: it must be at least 1")
-    if rounds < 1:
-        raise ArgumentError(f"--rounds is {rounds}: it must be at least 1")
-    if not seconds > 0:
-        raise ArgumentError(f"--seconds is {seconds}: it must be more than 0")
-
-
-def _check_file(option: str, file: Path | None) -> None:
-    if file is not None and not file.parent.is_dir():
-        raise ArgumentError(f"{option} is {file}: its folder does not exist; create it first")
+        return failure(error)

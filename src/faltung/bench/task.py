@@ -93,6 +93,11 @@ def operands(layer: Layer, seed: int = 0) -> Operands:
     return Operands(x, w, b, dy)
 
 
+def failure(error: Exception) -> str:
+    """Return what went wrong in one line."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
 def relative_error(parts: Parts, exact: Parts) -> float:
     """Return the largest of ||y - exact|| / ||exact|| over the tensors of a result.
 

@@ -6,10 +6,12 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from types import MappingProxyType
 
 Call = Callable[[], object]
+Context = Callable[[], AbstractContextManager[object]]
 Clock = Callable[[], float]
 
 SAMPLE = 1e-3  # seconds that one sample lasts at least, so that the clock does not matter
@@ -52,10 +54,13 @@ def measure(
     seed: int = 0,
     clock: Clock = time.perf_counter,
     settle: Callable[[], None] | None = None,
+    within: Mapping[str, Context] = MappingProxyType({}),
+    warm: bool = False,
 ) -> dict[str, Spread]:
     """Time calls that take turns, so that what disturbs the machine disturbs all of them.
 
-    Every call is made once without being timed, then as often as one sample needs to last `SAMPLE`.
+    Every call is made once without being timed, unless all are warm already, then as often as one
+    sample needs to last `SAMPLE`.
     Each round takes one sample of everybody, in an order shuffled anew. Nothing is flushed: data
     that fits into a cache is found there.
 
@@ -66,6 +71,8 @@ def measure(
         seed: Of the shuffling.
         clock: Tells the time in seconds.
         settle: Called before each calibration and sample; None waits `until_quiet`.
+        within: What a call is made within, by name; to enter and to leave it is not timed.
+        warm: Whether every call has been made before.
 
     Returns:
         Seconds of one call for every name.
@@ -76,9 +83,11 @@ def measure(
     with _without_garbage_collection():
         repeats = {}
         for name, call in calls.items():
-            call()
-            settle()
-            repeats[name] = _calibrated(call, clock)
+            with within.get(name, nullcontext)():
+                if not warm:
+                    call()
+                settle()
+                repeats[name] = _calibrated(call, clock)
         names = list(calls)
         began = clock()
         for done in range(rounds):
@@ -88,11 +97,12 @@ def measure(
                 break
             order.shuffle(names)
             for name in names:
-                settle()
-                count, once = repeats[name]
-                if once < SHORT:
-                    calls[name]()
-                samples[name].append(_timed(calls[name], count, clock) / count)
+                with within.get(name, nullcontext)():
+                    settle()
+                    count, once = repeats[name]
+                    if once < SHORT:
+                        calls[name]()
+                    samples[name].append(_timed(calls[name], count, clock) / count)
     return {name: spread(taken) for name, taken in samples.items()}
 
 
