@@ -137,7 +137,7 @@ LAYERS = [
     ["ops.ours"],
     ["ops.ours_pooling"],
     ["ops.convolution", "ops.local", "ops.pooling"],
-    ["ops.fused", "ops.quick"],
+    ["ops.again", "ops.fused", "ops.quick"],
     ["ops"],
     ["functional.arguments"],
     ["functional.checks", "functional.padding"],
@@ -216,6 +216,7 @@ LONGER = {
     "functional/convolution.py",
     "ops/ours.py",
     "recognition/train.py",
+    "switch.py",
     "cli.py",
 }  # one theme each
 STANDARD_LIBRARY_ONLY = ("errors", "geometry")

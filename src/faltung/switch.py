@@ -5,8 +5,7 @@ other call reaches torch's own kernel with the arguments it came with, so that r
 are torch's: other types or dimensions, empty tensors, subclasses, whatever torch would reject.
 
 Switching off takes the overrides out of torch's dispatcher. Its table must not change under a call:
-where Python knows of other threads the overrides stay and hand every call on, until the switch goes
-off without other threads.
+where there are other threads the overrides stay and hand calls on, until it goes off without them.
 """
 
 import threading
@@ -21,11 +20,11 @@ from torch import Tensor
 
 from faltung.errors import MissingExtraError
 from faltung.geometry import windows
-from faltung.ops import Choice, choose
+from faltung.ops import Choice, again, choose
+from faltung.ops.watching import PLAIN
 
 Ints = list[int]
 Theirs = Callable[..., Any]
-PLAIN = (Tensor, torch.nn.Parameter)
 
 
 def _plain(*tensors: Tensor, dims: int = 4) -> bool:
@@ -77,14 +76,19 @@ def _convolution(theirs: Theirs, *arguments: Any) -> Any:
     """Compute `aten::convolution`, or `aten::_convolution`, whose last four concern cuDNN."""
     x, w, bias, *geometry = arguments[:9]
     stride, padding, dilation, transposed, _, groups = geometry
+    if (done := again.conv2d(x, w, bias, geometry)) is not None:
+        return done
     choice = choose("conv2d_input_gradient" if transposed else "conv2d", x)
     if not choice.ours or not _plain(x, w) or (shape := _convolved(x, w, geometry)) is None:
         return theirs(*arguments)
     form = None if bias is None or not _plain(bias, dims=1) else (bias.dtype, bias.shape)
     if bias is not None and form != (x.dtype, shape[1:2]):
         return theirs(*arguments)
-    size = [list(shape[2:])] if transposed else []
-    return _run(choice, x, w, bias, *size, stride, _sides(padding), dilation, groups, False)
+    resolved = (stride, _sides(padding), dilation, groups, False)
+    if transposed:
+        return _run(choice, x, w, bias, list(shape[2:]), *resolved)
+    again.remember(x, w, bias, geometry, resolved)
+    return _run(choice, x, w, bias, *resolved)
 
 
 def _convolution_backward(theirs: Theirs, *arguments: Any) -> Any:
