@@ -11,8 +11,10 @@ import pytest
 from support import command, environment
 
 from faltung import cli, selfcheck
+from faltung.accuracy import PRECISIONS
 from faltung.bench import run as bench
 from faltung.bench import whole_run as whole
+from faltung.ops.watching import float32_precision
 
 TEXT = ("conv", "ic3ih9oc4kh3")
 
@@ -158,6 +160,22 @@ def test_bench_of_networks_passes_its_options_on(
     assert passed.keys() == {"match", "threads", "csv", "peak"}
 
 
+def test_bench_turns_the_dial_of_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def main(**_: Any) -> int:
+        seen.append(float32_precision())
+        return 0
+
+    for module in (bench, whole):
+        monkeypatch.setattr(module, "main", main)
+    for word in PRECISIONS:
+        assert cli.run(["bench", "--precision", word]) == 0
+        assert cli.run(["bench", "--networks", "--precision", word]) == 0
+    assert cli.run(["bench"]) == 0
+    assert seen == [*(word for word in PRECISIONS for _ in range(2)), "highest"]
+
+
 def test_bench_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     csv = tmp_path / "x.csv"
     options = ["--groups", "dense", "--directions", "forward", "--peers", "torch", "--threads", "1"]
@@ -172,6 +190,10 @@ def test_bench_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--groups", "all"], "error: --groups has 'all': it must be of dense, special, pools\n"),
         (["--threads", "0"], "error: --threads is 0: it must be at least 1\n"),
+        (
+            ["--precision", "low"],
+            "error: --precision has 'low': it must be of highest, high, medium\n",
+        ),
         (["--rounds", "0"], "error: --rounds is 0: it must be at least 1\n"),
         (["--networks", "--seconds", "0"], "error: --seconds is 0.0: it must be more than 0\n"),
         (

@@ -68,6 +68,10 @@ def bench(
         typer.Option(help="Of torch,compile,onnxruntime,openvino,jax; all but compile."),
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of everybody.")] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="What float32 means: highest, high or medium; if not given, as it is."),
+    ] = None,
     rounds: Annotated[int | None, typer.Option(help="Samples of each candidate.")] = None,
     seconds: Annotated[float | None, typer.Option(help="No round of a line starts later.")] = None,
     csv: Annotated[Path | None, typer.Option(help="File for all results.")] = None,
@@ -84,6 +88,7 @@ def bench(
     """
     import torch
 
+    from faltung.bench.options import in_precision
     from faltung.bench.run import main
     from faltung.compiler.peak import peak
     from faltung.errors import ArgumentError
@@ -97,13 +102,15 @@ def bench(
         name: text.split(",") for name, text in lists.items() if text is not None
     }
     if networks:
-        return _bench_networks(batch, [*of_layers, *(["picture"] if picture else [])], given)
+        with in_precision(precision):
+            return _bench_networks(batch, [*of_layers, *(["picture"] if picture else [])], given)
     if batch is not None:
         raise ArgumentError(
             f"--batch is {batch}: it is for whole networks, layers have theirs in the list; add "
             f"--networks or leave it out"
         )
-    return main(picture=picture, **given, **of_layers)
+    with in_precision(precision):
+        return main(picture=picture, **given, **of_layers)
 
 
 def _bench_networks(batch: str | None, of_layers: list[str], given: dict[str, Any]) -> int:

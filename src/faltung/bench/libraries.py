@@ -13,6 +13,7 @@ import torch
 
 from faltung.bench.layer import Layer
 from faltung.bench.task import Parts, Prepared, Task
+from faltung.ops.watching import float32_precision
 
 Array = np.ndarray[Any, Any]
 
@@ -108,7 +109,7 @@ def _onnx_model(task: Task) -> bytes:
 
 
 class OpenVino:
-    """OpenVINO's CPU plugin, told to compute in float32, with as many threads as torch."""
+    """OpenVINO's CPU plugin, in float32, or bfloat16 at "medium", with as many threads as torch."""
 
     name = family = "openvino"
 
@@ -123,8 +124,9 @@ class OpenVino:
         openvino = importlib.import_module("openvino")
         parameter, result = _openvino_graph(task)
         model = openvino.Model([result.output(0)], [parameter])
+        short = float32_precision() == "medium"
         settings = {
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": "bf16" if short else "f32",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "PERFORMANCE_HINT": "LATENCY",
             "ENABLE_CPU_PINNING": False,

@@ -3,10 +3,14 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from faltung.accuracy import PRECISIONS
 from faltung.errors import ArgumentError
+
+WORDS = dict(zip(PRECISIONS, ("ieee", "tf32", "bf16"), strict=True))  # torch's newer ones
 
 
 def check_names(option: str, given: Sequence[str], known: Sequence[str]) -> None:
@@ -73,3 +77,31 @@ def on_threads(threads: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def in_precision(precision: str | None) -> Iterator[None]:
+    """Set torch's dial for convolutions, which ours follows, inside a `with` block.
+
+    Args:
+        precision: "highest", "high" or "medium"; None changes nothing.
+
+    Raises:
+        ArgumentError: It is none of these, or this torch has no such dial.
+    """
+    if precision is None:
+        yield
+        return
+    check_names("--precision", [precision], PRECISIONS)
+    dial: Any = getattr(torch.backends.mkldnn, "conv", None)
+    if dial is None:
+        raise ArgumentError(
+            f"--precision is {precision}: torch {torch.__version__} has no dial for convolutions "
+            f"alone, which came with 2.9; leave it out, or install that"
+        )
+    before = dial.fp32_precision
+    dial.fp32_precision = WORDS[precision]
+    try:
+        yield
+    finally:
+        dial.fp32_precision = before
