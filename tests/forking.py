@@ -13,6 +13,7 @@ from typing import Any
 from unittest import mock
 
 import torch
+import torch.nn.functional as tf
 from torch.utils.data import DataLoader, Dataset
 
 from convolving import Conv, defined, whole
@@ -20,6 +21,7 @@ from faltung.compiler import kernel, machine
 from faltung.compiler.store import Store
 from faltung.compiler.target import Target
 from faltung.ops import ours
+from faltung.switch import enabled
 
 SECONDS = 100.0
 
@@ -49,6 +51,13 @@ class Task:
             ours.conv2d_weight_gradient(self.x, self.dy, [*conv.window], *rest, False)[0],
         )
         return all(map(torch.equal, results, self.truths))
+
+    def right_by_torchs_operator(self) -> bool:
+        """Run torch's operator while the switch is on; say whether it is right."""
+        with enabled():
+            padding = self.conv.padding[::2]
+            result = tf.conv2d(self.x, self.w, None, self.conv.stride, padding, self.conv.dilation)
+        return torch.equal(result, self.truths[0])
 
 
 class Convolved(Dataset[int]):
@@ -95,7 +104,9 @@ def main() -> None:
     known = Task(Conv(1, 1, 16, 16, (24, 24), (4, 3), padding=(1, 1, 1, 1)))
     new = Task(Conv(1, 1, 5, 7, (30, 31), (4, 3), (1, 2), (2, 1, 1, 1)))
     assert known.right()
+    assert known.right_by_torchs_operator()
     assert in_child(known.right)
+    assert in_child(known.right_by_torchs_operator)
     assert in_child(new.right)
     loader = DataLoader(Convolved(), 2, num_workers=2, multiprocessing_context="fork")
     assert torch.cat([*loader]).tolist() == [1] * 8

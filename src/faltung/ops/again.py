@@ -4,6 +4,7 @@ A network calls the same few convolutions again and again; what torch's argument
 once, and noted under all that the checks look at.
 """
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,9 @@ from faltung.ops.watching import PLAIN, float32_precision
 LIMIT = 8192  # calls that are remembered; then all are forgotten
 
 _known: dict[tuple[Any, ...], ours.Known] = {}
+
+if hasattr(os, "register_at_fork"):  # a child has no team of threads, and plans anew
+    os.register_at_fork(after_in_child=_known.clear)
 
 
 def conv2d(x: Tensor, w: Tensor, bias: Tensor | None, geometry: Sequence[Any]) -> Tensor | None:
@@ -58,11 +62,11 @@ def _key(
     x: Tensor, w: Tensor, bias: Tensor | None, geometry: Sequence[Any]
 ) -> tuple[Any, ...] | None:
     """Return all that the checks of a call look at, or None where tensors are not torch's own."""
-    if type(x) not in PLAIN or type(w) not in PLAIN or not (x.is_cpu and w.is_cpu):
+    if not all(t is None or _plain(t) for t in (x, w, bias)):
         return None
     about: Any = None
     if bias is not None:
-        if type(bias) not in PLAIN or not bias.is_cpu or not bias.is_contiguous():
+        if not bias.is_contiguous():
             return None
         about = bias.shape, bias.dtype
     stride, padding, dilation, transposed, extra, groups = geometry
@@ -71,3 +75,8 @@ def _key(
         tuple(padding), tuple(dilation), transposed, tuple(extra), groups,
         torch.get_num_threads(), float32_precision(),
     )  # fmt: skip
+
+
+def _plain(tensor: Tensor) -> bool:
+    """Say whether a tensor is torch's own, in plain memory of the CPU."""
+    return type(tensor) in PLAIN and tensor.is_cpu and tensor.layout is torch.strided
