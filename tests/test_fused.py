@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
@@ -15,7 +16,7 @@ from faltung import functional as F
 from faltung.compiler import planner
 from faltung.compiler.problem import parse
 from faltung.errors import ArgumentError, DtypeError, ShapeError
-from faltung.ops import convolution, kept, ours
+from faltung.ops import convolution, fused, kept, ours
 from guarded import SIDES, flat
 
 ACTIVATIONS: dict[str | None, Any] = {
@@ -108,10 +109,15 @@ def test_which_kernel_does_it_all(
 ) -> None:
     (x, w, bias, residual), geometry = data(name, True)
     one = name != "depthwise" or not added
-    if pool is not None:
-        first = activation is None or (pool == "max" and activation in {"relu", "relu6"})
-        one = name == "winograd" and first and not added
-    with mock.patch.object(convolution, "conv2d", side_effect=RuntimeError("apart")) as apart:
+    first = activation is None or (pool == "max" and activation in {"relu", "relu6"})
+    pooled = name == "winograd" and first and not added
+    pools = {key: mock.Mock(wraps=does) for key, does in fused.POOLS.items()}
+    with (
+        mock.patch.object(ours, "target", return_value=replace(HOST, tiles="")),
+        mock.patch.dict(ours._known, clear=True),
+        mock.patch.dict(fused.POOLS, pools),
+        mock.patch.object(convolution, "conv2d", side_effect=RuntimeError("apart")) as apart,
+    ):
         try:
             F.conv2d_fused(
                 x, w, bias, *geometry, residual=residual if added else None,
@@ -120,6 +126,8 @@ def test_which_kernel_does_it_all(
         except RuntimeError:
             assert apart.called
     assert apart.called != one
+    if one and pool is not None:
+        assert pools[pool].called != pooled
 
 
 def test_bfloat16() -> None:
@@ -227,12 +235,15 @@ def test_texts_of_fused_problems() -> None:
     assert str(problem) == text
     assert (problem.activation, problem.pool, problem.result) == ("relu", "max", (11, 11))
     assert problem.strides[2] == (40 * 25, 25, 5, 1)
-    assert planner.explain(problem, ours.target(), 1).plan.algorithm == "winograd"
+    plain = replace(HOST, tiles="")
+    assert planner.explain(problem, plain, 1).plan.algorithm == "winograd"
     added = parse("ic32ih11oc40kh3ph1 sum silu")
     assert str(added) == "conv forward ic32ih11oc40kh3ph1 f32 rows rows sum silu"
     assert added.bytes - parse("ic32ih11oc40kh3ph1 silu").bytes == 4 * 40 * 121
     with pytest.raises(planner.NoAlgorithmError, match="pools before the activation"):
-        planner.explain(parse("ic32ih11oc40kh3ph1 silu max2"), ours.target(), 1)
+        planner.explain(parse("ic32ih11oc40kh3ph1 silu max2"), plain, 1)
+    with pytest.raises(planner.NoAlgorithmError, match="a pool of its own after it"):
+        planner.explain(problem, TARGETS["tiles"], 1)
 
 
 @pytest.mark.parametrize("where", ["input", "weight"])

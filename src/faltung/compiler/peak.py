@@ -14,7 +14,7 @@ from faltung.compiler import kernel, machine
 from faltung.compiler.emit import Program
 from faltung.compiler.emit.tiles import PAIRS, ROWS, Tiles
 from faltung.compiler.plan import POINTERS
-from faltung.compiler.target import Target
+from faltung.compiler.target import NO_TILES, Target
 
 RUNS = 7
 LASTS = 0.05  # seconds of a run
@@ -112,7 +112,7 @@ def unit_peak(
         clock: Tells the time in seconds.
     """
     cpu = machine.host() if target is None else target
-    if cpu.tiles not in {"amx", "interpreted"}:
+    if cpu.tiles in NO_TILES:
         return 0.0
     source = array("f", bytes(4 * ROWS * PAIRS))
     team = machine.team_size(threads)

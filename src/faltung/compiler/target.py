@@ -13,6 +13,10 @@ from faltung.settings import LEVELS
 
 AMX = ("amx-tile", "amx-bf16")
 AVX512 = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx2", "fma")
+NO_TILES = {
+    "": "it needs a matrix unit (AMX), and this CPU has none",
+    "forbidden": "the system does not let this process use the matrix unit",
+}
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 

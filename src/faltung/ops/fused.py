@@ -42,11 +42,13 @@ def conv2d_fused(
 ) -> Tensor:
     """Return pool(activation(conv2d(x, w, bias) + summand)); see `faltung.ops.convolution`.
 
-    One kernel does it where no gradient is wanted, nothing watches and an algorithm takes it all.
+    One kernel does it where no gradient is wanted, nothing watches and an algorithm takes it all;
+    else one may do all but the pool.
     """
-    done = _at_once(x, w, bias, summand, activation, pool, geometry)
-    if done is not None:
-        return done
+    for left, last in dict.fromkeys(((pool, ""), ("", pool))):
+        done = _at_once(x, w, bias, summand, activation, left, geometry)
+        if done is not None:
+            return POOLS[last](done)
     y = convolution.conv2d(x, w, bias, *geometry)
     if summand is not None:
         y = y + summand

@@ -11,15 +11,11 @@ from faltung.compiler.algorithms.correlation import Correlation, correlations, s
 from faltung.compiler.algorithms.fill import filling
 from faltung.compiler.plan import Plan, Preparation, Step
 from faltung.compiler.problem import Problem, layout
-from faltung.compiler.target import Target
+from faltung.compiler.target import NO_TILES, Target
 
 NAME = "amx"
 SERIAL = 4_000_000  # products below which a second thread costs more than it brings
 HERTZ = 2.6e9
-MISSING = {
-    "": "it needs a matrix unit (AMX), and this CPU has none",
-    "forbidden": "the system does not let this process use the matrix unit",
-}
 
 
 def refuses(problem: Problem, target: Target) -> str | None:
@@ -29,8 +25,8 @@ def refuses(problem: Problem, target: Target) -> str | None:
     """
     if problem.operation != "conv" or problem.direction == "weight":
         return "it makes outputs or input gradients of convolutions"
-    if target.tiles in MISSING:
-        return MISSING[target.tiles]
+    if target.tiles in NO_TILES:
+        return NO_TILES[target.tiles]
     if problem.pool:
         return "it does not pool what it makes"
     works = [_work(problem, job) for job in correlations(problem)[0]]

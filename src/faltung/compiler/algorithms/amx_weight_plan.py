@@ -4,7 +4,7 @@ import math
 
 from faltung.compiler.algorithms import amx_products, amx_weight_blocks
 from faltung.compiler.algorithms.amx_blocks import Work
-from faltung.compiler.algorithms.amx_plan import HERTZ, MISSING, SERIAL
+from faltung.compiler.algorithms.amx_plan import HERTZ, SERIAL
 from faltung.compiler.algorithms.amx_products import FLAGS
 from faltung.compiler.algorithms.amx_weight import Spec
 from faltung.compiler.algorithms.amx_weight_panel import TILE, WIDTH
@@ -13,7 +13,7 @@ from faltung.compiler.algorithms.correlation import weighing
 from faltung.compiler.algorithms.runs import gathered
 from faltung.compiler.plan import Plan, Step
 from faltung.compiler.problem import Problem, layout
-from faltung.compiler.target import Target
+from faltung.compiler.target import NO_TILES, Target
 
 NAME = "amx weight gradient"
 
@@ -25,8 +25,8 @@ def refuses(problem: Problem, target: Target) -> str | None:
     """
     if problem.operation != "conv" or problem.direction != "weight":
         return "it makes gradients of weights only"
-    if target.tiles in MISSING:
-        return MISSING[target.tiles]
+    if target.tiles in NO_TILES:
+        return NO_TILES[target.tiles]
     work = _work(problem)
     row, least = amx_weight_blocks.block_of(work, 1, 1), amx_weight_blocks.slices(work.channels)[0]
     if 4 * amx_weight_blocks.private(work, row, least, 1) > target.l2:

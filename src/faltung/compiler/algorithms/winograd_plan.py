@@ -9,7 +9,7 @@ from faltung.compiler.algorithms.winograd_groups import Group, groups, seconds, 
 from faltung.compiler.algorithms.winograd_input import FLAGS
 from faltung.compiler.plan import Plan, Preparation, Step
 from faltung.compiler.problem import Problem, layout
-from faltung.compiler.target import Target
+from faltung.compiler.target import NO_TILES, Target
 
 NAME = "winograd"
 POOLED = {"max": ("", "relu", "relu6"), "avg": ("",)}  # with which activations
@@ -21,6 +21,8 @@ def refuses(problem: Problem, target: Target) -> str | None:
         return "it makes outputs or input gradients of convolutions"
     if problem.pool and (problem.summand or problem.activation not in POOLED[problem.pool]):
         return "it pools before the activation, which is the same for maxima of relu and relu6 only"
+    if problem.pool and target.tiles not in NO_TILES:
+        return "a matrix unit, and a pool of its own after it, are expected to be faster"
     if problem.direction == "forward":
         return unfit(problem, problem.result, problem.channels, target)
     return unfit(problem, problem.size, problem.outputs, target)
