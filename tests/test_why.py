@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 import faltung
+from convolving import TILES
 from faltung import nn
+from faltung.accuracy import PROMISES
 from faltung.compiler import kernel, planner
 from faltung.compiler.algorithms import dense_plan
 from faltung.compiler.problem import Problem, parse
@@ -45,24 +47,41 @@ def test_every_fact_has_a_line() -> None:
     assert found.milliseconds > 0
     assert found.plan.cost > 0
     lines = str(found).splitlines()
-    assert lines[:6] == [
+    assert lines[:7] == [
         "problem    conv input ic3ih9oc4kh3 f32 rows rows",
         "work       5,292 multiply-adds, 2,188 bytes",
+        "precision  highest: an error within twice that of torch's own float32 kernels",
         f"CPU        {ours.target()}",
         "runs       ours: a kernel of ours computes conv2d_input_gradient",
         "algorithm  dense",
         f"schedule   {found.plan.schedule}",
     ]
     assert found.plan.preparation is not None
-    assert lines[6:9] == [
+    assert lines[7:10] == [
         f"workspace  {found.plan.workspace:,} bytes",
         f"threads    {found.plan.threads}",
         f"weights    {found.plan.preparation.size:,} bytes in the kernel's order, "
         "made at every call",
     ]
-    assert [line.split()[0] for line in lines[9:13]] == ["expected", "measured", "kernel", "kernel"]
-    assert all(line.endswith(("GFLOP/s", "GFLOP/s, median")) for line in lines[9:11])
-    assert lines[13:] == [f"not        {name}: {sentence}" for name, sentence in found.refusals]
+    assert [line.split()[0] for line in lines[10:14]] == [
+        "expected",
+        "measured",
+        "kernel",
+        "kernel",
+    ]
+    assert all(line.endswith(("GFLOP/s", "GFLOP/s, median")) for line in lines[10:12])
+    assert lines[14:] == [f"not        {name}: {sentence}" for name, sentence in found.refusals]
+
+
+def test_what_is_promised_and_how_many_products_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ours, "target", lambda: TILES)
+    for asked, products in (("highest", 6), ("high", 3), ("medium", 1)):
+        with faltung.precision(asked):
+            lines = str(why("ic64ih14oc64kh3ph1")).splitlines()
+        assert f"precision  {asked}: {PROMISES[asked]}" in lines
+        assert "algorithm  amx" in lines
+        assert any(f"schedule   {products} bfloat16 products each, " in line for line in lines)
+    assert not any(line.startswith("precision") for line in str(why("ic9oc9 bf16")).splitlines())
 
 
 def test_a_kernel_is_compiled_once_and_then_loaded(
@@ -88,7 +107,7 @@ def test_what_runs_instead_of_a_guarded_plan_is_told(monkeypatch: pytest.MonkeyP
     found = why("ic3ih9oc4kh3", measured=True)
     assert found.otherwise is not None
     assert found.otherwise.algorithm == "dense"
-    assert "otherwise  dense, where numbers are infinite, NaN or too large" in str(found)
+    assert "otherwise  dense, where numbers are infinite, NaN, or of a size" in str(found)
     assert found.refusals == (("dense", "guard, which is more special, takes it"),)
 
 
@@ -215,7 +234,7 @@ def test_autocast_and_precision_decide_with() -> None:
         found: list[Why] = [why(layer, x), why("ic3ih6oc4kh3")]
     finally:
         torch.set_float32_matmul_precision(before)
-    assert [one.problem.precision for one in found] == ["high", "high"]
+    assert [one.problem.precision for one in found] == ["medium", "medium"]
 
 
 BAD: list[tuple[tuple[Any, ...], dict[str, Any], type[Exception], str]] = [

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from faltung import asked
+from faltung.accuracy import PROMISES
 from faltung.compiler import kernel, planner
 from faltung.compiler.call import Call, ready
 from faltung.compiler.plan import Plan, Spec
@@ -93,6 +94,9 @@ class Why:
             ("CPU", str(self.target)),
             ("runs", f"{'ours' if self.ours else 'theirs'}: {self.reason}"),
         ]
+        if self.problem.operation == "conv" and self.problem.kind == "f32":
+            asked = self.problem.precision
+            lines.insert(2, ("precision", f"{asked}: {PROMISES[asked]}"))
         if self.problem.operation != "conv":
             lines[1] = ("work", f"{self.macs:,} elements of windows, {self.bytes:,} bytes")
         if self.plan is not None:
@@ -118,7 +122,7 @@ class Why:
         if self.milliseconds is not None:
             lines.append(("measured", f"{self._rate(self.milliseconds / 1e3)}, median"))
         if self.otherwise is not None:
-            cause = "where numbers are infinite, NaN or too large"
+            cause = "where numbers are infinite, NaN, or of a size that it cannot treat"
             lines.append(("otherwise", f"{self.otherwise.algorithm}, {cause}"))
         return lines
 
