@@ -28,7 +28,7 @@ from faltung.compiler.algorithms import (
 from faltung.compiler.call import Call, ready
 from faltung.compiler.plan import Plan
 from faltung.compiler.problem import Problem
-from faltung.compiler.target import Target, pretending
+from faltung.compiler.target import NO_TILES, Target, pretending
 from faltung.geometry import windows
 from faltung.ops.ours import conv_problem
 from faltung.settings import LEVELS
@@ -191,7 +191,7 @@ class Way:
 def planned(problem: Problem, way: Way) -> Plan:
     """Return the plan of a dense algorithm, of the matrix unit's where the target has one."""
     algorithm: Any = dense_weight_plan if problem.direction == "weight" else dense_plan
-    if way.target.tiles:
+    if way.target.tiles not in NO_TILES:
         algorithm = amx_weight_plan if problem.direction == "weight" else amx_plan
     unrolled = 0 if way.general else dense_plan.UNROLLED
     with (
@@ -210,7 +210,7 @@ def planned(problem: Problem, way: Way) -> Plan:
 def called(problem: Problem, way: Way) -> Call:
     """Return the plan, ready to be called, and a dense one where it cannot."""
     plan, instead = planned(problem, way), None
-    if way.target.tiles and plan.guarded:
+    if way.target.tiles not in NO_TILES and plan.guarded:
         instead = planned(problem, replace(way, target=replace(way.target, tiles="")))
     return ready(plan, way.target, instead)
 
