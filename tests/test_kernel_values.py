@@ -26,6 +26,8 @@ LARGER = [
     Conv(1, 1, 64, 64, (28, 28), (3, 3), padding=(1, 1, 1, 1)),
     Conv(2, 1, 3, 32, (56, 56), (7, 7), (2, 2), (3, 3, 3, 3)),
     Conv(2, 1, 256, 64, (14, 14), (1, 1)),
+    Conv(1, 1, 2048, 32, (7, 7), (1, 1)),
+    Conv(1, 1, 512, 32, (9, 9), (3, 3), (2, 2)),
     Conv(1, 4, 32, 16, (20, 21), (5, 3), (1, 2), (2, 1, 0, 4), (2, 1)),
 ]
 SHORT = [  # problems in bfloat16, and the forms in which they come
@@ -112,9 +114,14 @@ def torchs(direction: str, conv: Conv, first: Tensor, second: Tensor) -> Tensor:
 @pytest.mark.parametrize("level", TARGETS)
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("number", range(len(LARGER)))
-def test_errors_are_no_more_than_twice_torchs(number: int, direction: str, level: str) -> None:
+@pytest.mark.parametrize("signs", ["mixed", "positive"])
+def test_errors_are_no_more_than_twice_torchs(
+    signs: str, number: int, direction: str, level: str
+) -> None:
     conv = LARGER[number]
     first, second, _ = reals(direction, conv, "nchw", number)
+    if signs == "positive":
+        first, second = first.abs(), second.abs()
     truth = torchs(direction, conv, first.double(), second.double())
     ours = computed(direction, conv, first, second, Way(TARGETS[level]))
     theirs_ = torchs(direction, conv, first, second)

@@ -3,8 +3,8 @@
 | asked | promise, relative to float64 (norm of the error by norm of the result) |
 |---|---|
 | "highest" | as good as torch's own float32 kernels on the same data, within a factor of 2 |
-| "high" | 1e-5, as of the sum of two bfloat16 numbers |
-| "medium" | bfloat16: 2^-8 |
+| "high" | 1e-5 for data of mixed sign, 2^-15 at most: that of sums of two bfloat16 numbers |
+| "medium" | 2^-7 at most: that of bfloat16 |
 
 Less precision than asked for is never taken; more is, where less would be no faster.
 """
@@ -17,8 +17,8 @@ from faltung.errors import ArgumentError
 
 PROMISES = {
     "highest": "an error within twice that of torch's own float32 kernels",
-    "high": "an error of at most 1e-5 of the result, by norm",
-    "medium": "that of bfloat16, 2^-8 of the result, by norm",
+    "high": "an error of at most 2^-15 of what is summed, about 5e-6 where signs are mixed",
+    "medium": "an error of at most 2^-7 of what is summed, that of bfloat16",
 }
 PRECISIONS = tuple(PROMISES)
 
@@ -29,9 +29,9 @@ _asked: ContextVar[str | None] = ContextVar("precision", default=None)
 def precision(asked: str) -> Iterator[None]:
     """Say what float32 means in this library's convolutions inside a `with` block.
 
-    It goes before torch's settings, and holds for the thread (or task) that enters the block, its
-    backward passes included. Outside, `torch.backends.mkldnn.conv.fp32_precision` counts where it
-    is set, else `torch.get_float32_matmul_precision()`.
+    It goes before torch's settings, and holds for the thread (or task) that enters the block: for
+    all that it computes inside, forward or backward. Elsewhere, where it says anything,
+    `torch.backends.mkldnn.conv.fp32_precision` counts, else `torch.get_float32_matmul_precision()`.
 
     Args:
         asked: "highest", "high" or "medium", torch's words; see the table of this module.

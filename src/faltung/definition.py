@@ -13,7 +13,10 @@ from faltung.ops.theirs import convolution, pooling
 
 UNIT = 2.0**-24  # float32's unit roundoff
 SHORT = 2.0**-8  # bfloat16's epsilon: a result is rounded to it once
-ALLOWED = {"high": 1e-5, "medium": SHORT}  # of the size of a result, what less precision allows
+ALLOWED = {
+    "high": 2.0**-15,
+    "medium": 2 * SHORT,
+}  # of a result's size, with less precision
 NAMES = ("output", "second output")
 
 

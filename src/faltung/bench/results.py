@@ -9,7 +9,7 @@ from faltung.bench.layer import DIRECTIONS
 from faltung.bench.problems import GROUPS, Problem
 from faltung.bench.timing import Spread
 
-WRONG = 1e-2  # a larger relative error is a wrong result; bfloat16 stays below
+WRONG = 5e-2  # a larger relative error is a wrong result; networks in bfloat16 stay below
 EVERYTHING = "all"
 
 

@@ -29,9 +29,10 @@ def conv2d(x: Tensor, w: Tensor, bias: Tensor | None, geometry: Sequence[Any]) -
         x: The input, as `aten::convolution` gets it.
         w: The weight.
         bias: The bias, if any.
-        geometry: Stride, padding, dilation, whether it is transposed, output padding, groups.
+        geometry: Stride, padding, dilation, whether it is transposed (that is not remembered),
+            output padding, groups.
     """
-    key = _key(x, w, bias, geometry)
+    key = None if geometry[3] else _key(x, w, bias, geometry)
     known = None if key is None else _known.get(key)
     if known is None or seam.implementation("conv2d") is not ours.conv2d:
         return None

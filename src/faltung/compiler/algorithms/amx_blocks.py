@@ -135,6 +135,7 @@ class Cut:
         plane: bfloat16 elements from a phase of a panel to the next.
         pair: The same from a pair of channels to the next, with the outputs on the left.
         private: float32 elements of workspace of a thread.
+        tasks: How many tasks.
         cycles: What all tasks of the slowest thread are expected to take.
     """
 
@@ -147,6 +148,7 @@ class Cut:
     plane: int
     pair: int
     private: int
+    tasks: int
     cycles: float
 
 
@@ -192,7 +194,7 @@ def _option(work: Work, weights: Layout, team: int, rows: int, together: int, ch
     stream = in_chunk * weights.depth * work.pieces * 2 * 1024 / STREAM
     cycles = -(-tasks // team) * (sums + moved + stream + 500)
     return Cut(
-        rows, together, chunks, pixels, staged, panel, plane, pair, private, cycles
+        rows, together, chunks, pixels, staged, panel, plane, pair, private, tasks, cycles
     )  # fmt: skip
 
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from faltung.compiler.algorithms import amx, amx_blocks, amx_products, amx_weights
-from faltung.compiler.algorithms.amx_blocks import Work
+from faltung.compiler.algorithms.amx_blocks import Cut, Work
 from faltung.compiler.algorithms.amx_form import HALF, OUTPUTS
 from faltung.compiler.algorithms.amx_products import FLAGS
 from faltung.compiler.algorithms.argument_block import rounded
-from faltung.compiler.algorithms.correlation import Correlation, correlations, simplified
+from faltung.compiler.algorithms.correlation import FLATTEN, Correlation, correlations, simplified
 from faltung.compiler.algorithms.fill import filling
 from faltung.compiler.plan import Plan, Preparation, Step
 from faltung.compiler.problem import Problem, layout
@@ -16,12 +16,15 @@ from faltung.compiler.target import NO_TILES, Target
 NAME = "amx"
 SERIAL = 4_000_000  # products below which a second thread costs more than it brings
 HERTZ = 2.6e9
+PANEL = 3 * 2**18  # bytes of a line of pixels in a panel, where an image of 1x1 windows is cut
+ROOM = 2**24  # bytes of workspace at most; threads that would need more stay away
 
 
 def refuses(problem: Problem, target: Target) -> str | None:
     """Return why this algorithm does not take a problem.
 
-    The rule knows neither threads nor images: they must not change the bits of a result.
+    The rule knows neither threads nor images: they must not change the bits of a result. (Numbers
+    in one image that the unit cannot treat do change those of the others.)
     """
     if problem.operation != "conv" or problem.direction == "weight":
         return "it makes outputs or input gradients of convolutions"
@@ -45,24 +48,32 @@ def _work(problem: Problem, job: Correlation) -> Work:
     if problem.direction == "input":
         channels, outputs = outputs, channels
     channels, outputs = channels // problem.groups, outputs // problem.groups
-    return Work(problem, simplified(job), channels, outputs, amx_products.count(problem))
+    products = amx_products.count(problem)
+    longest = PANEL // (2 * amx_products.PIECES[products] * channels)
+    small = simplified(job, min(max(longest, amx.PIXELS), FLATTEN))
+    return Work(problem, small, channels, outputs, products)
 
 
 def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     """Return the one plan."""
     found, empty = correlations(problem)
-    team = min(threads, FLAGS // 2) if problem.macs > SERIAL else 1
     steps: list[Step] = [filling(problem)] if empty else []
     packs: list[Step] = []
     words: list[str] = []
-    packed, room, cycles = 0, amx_weights.room(team), 0.0
-    for job in found:
-        made = _made(_work(problem, job), packed, target, team)
+    works = [_work(problem, job) for job in found]
+    most = threads if problem.macs > SERIAL else 1
+    cuts = [amx_blocks.cut(work, work.weights(), target, most) for work in works]
+    own = max((rounded(cut.private) for cut in cuts), default=1)
+    tasks = max((cut.tasks for cut in cuts), default=1)
+    team = max(1, min(most, tasks, FLAGS // 2, ROOM // (4 * own)))
+    packed, cycles = 0, 0.0
+    for work, cut in zip(works, cuts, strict=True):
+        made = _made(work, cut, packed, own, team)
         steps.append(made.step)
         packs.append(made.pack)
         words.append(made.words)
-        packed += made.packed
-        room, cycles = max(room, made.room), cycles + made.cycles
+        packed, cycles = packed + made.packed, cycles + cut.cycles
+    room = FLAGS + team * max(own, amx_weights.SQUARE)
     said = f"{len(words)} correlations: " * (len(words) > 1) + "; ".join(dict.fromkeys(words))
     first = Preparation(4 * packed, tuple(packs), optional=False, pays=packed > 0)
     cost = (cycles + 2 * packed / team) / HERTZ
@@ -77,20 +88,16 @@ class _Made:
         step: Its call.
         pack: The call that packs its weights.
         packed: What these take, in float32 elements.
-        room: Workspace, in float32 elements.
-        cycles: What it is expected to take.
         words: Its description.
     """
 
     step: Step
     pack: Step
     packed: int
-    room: int
-    cycles: float
     words: str
 
 
-def _made(work: Work, packed: int, target: Target, team: int) -> _Made:
+def _made(work: Work, cut: Cut, packed: int, own: int, team: int) -> _Made:
     """Plan a correlation whose packed weights begin at a place of the prepared ones."""
     problem, job, weights = work.problem, work.job, work.weights()
     left = work.channels_left
@@ -99,9 +106,7 @@ def _made(work: Work, packed: int, target: Target, team: int) -> _Made:
         problem.summand, problem.activation, work.products, left,
         job.stride[1] if left and job.stride[1] <= 2 else 0,
     )  # fmt: skip
-    cut = amx_blocks.cut(work, weights, target, team)
     in_chunk = -(-weights.tiles // cut.chunks)
-    own = rounded(cut.private)
     numbers = (
         problem.images, problem.groups, work.channels, work.outputs, *job.size, *job.result,
         *job.source, *job.target, -job.origin[0], -job.origin[1], work.pitch,
@@ -119,5 +124,4 @@ def _made(work: Work, packed: int, target: Target, team: int) -> _Made:
         f"registers, {'channels' if left else 'pixels'} left, {images} a task, {weights.passes} "
         f"passes of {weights.depth // weights.passes} steps"
     )
-    room = FLAGS + team * own
-    return _Made(Step(spec, numbers, guards=True), packs, size, room, cut.cycles, words)
+    return _Made(Step(spec, numbers, guards=True), packs, size, words)

@@ -3,12 +3,13 @@
 With a = a0 + a1 + a2 and b = b0 + b1 + b2 (`emit.shorts`), each piece at most 2^-8 of the one
 before, six of the nine products a_i b_j are enough for float32: those left out, i + j > 2, come to
 at most 2 * 2^-24 + 2^-32 of |a b|. Three products of two pieces leave out a1 b1 and what two pieces
-cannot hold: at most 2^-16 + 2 * 2^-17 of |a b|, in the mean over many products a few millionths.
+cannot hold: at most 2^-15 of |a b|, and a few millionths of the result where signs are mixed. One
+product of numbers rounded to bfloat16 is off by 2^-7 at most.
 
 A unit that takes denormal numbers for zero loses pieces and products below 2^-126. Where the
-largest magnitude on either side is at least 2^-48, what is lost stays below 2^-30 of the largest
-product, for each product; and where it is at most 2^48, sums of 2^31 products cannot overflow.
-Other numbers, infinity and NaN raise a flag, and the call takes another kernel.
+largest magnitude on either side is at least 2^-48, what is lost of each product stays below 2^-30
+of the product of these two largest magnitudes; and where it is at most 2^48, sums of 2^31 products
+cannot overflow. Other numbers, infinity and NaN raise a flag, and the call takes another kernel.
 """
 
 from typing import Any

@@ -18,6 +18,7 @@ from faltung.compiler.emit.tiles import PAIRS
 from faltung.compiler.plan import POINTERS, WORKSPACE, Step
 from faltung.compiler.target import Target
 
+SQUARE = DEPTH * OUTPUTS  # float32 elements of workspace that a thread needs
 TENSORS = ("source", "weights", "bias", "target")
 SIZES = (
     "first", "groups", "outputs", "tiles", "passes", "rows", "segments", "taps", "block", "steps",
@@ -91,7 +92,7 @@ class Pack:
         program = Program(target)
         with program.region("pack") as code:
             a = read_arguments(code, self.kind, TENSORS, SIZES)
-            a.square = a.workspace + FLAGS + code.thread * (DEPTH * OUTPUTS)
+            a.square = a.workspace + FLAGS + code.thread * SQUARE
             worst = code.variable(code.fill(0))
             to = (a.prepared + a.first).cast("bf16")
             first, last = code.share(a.groups * a.tiles * a.passes * a.rows * a.segments * a.steps)
@@ -174,8 +175,3 @@ def step(
         taps, layout.block, layout.steps, *strides, team,
     )  # fmt: skip
     return Step(spec, numbers, guards=True)
-
-
-def room(team: int) -> int:
-    """Return the workspace of packing, in float32 elements."""
-    return FLAGS + team * DEPTH * OUTPUTS

@@ -178,8 +178,13 @@ def _transposed(problem: Problem) -> tuple[list[Correlation], bool]:
     return found, axes[0][1] or axes[1][1]
 
 
-def simplified(given: Correlation) -> Correlation:
-    """Drop rows and columns that a window of one tap steps over; see 1x1 images as long lines."""
+def simplified(given: Correlation, longest: int = FLATTEN) -> Correlation:
+    """Drop rows and columns that a window of one tap steps over; see 1x1 images as long lines.
+
+    Args:
+        given: A correlation.
+        longest: Pixels of such a line at most.
+    """
     now = given
     for axis in (0, 1):
         step, at = now.stride[axis], now.origin[axis]
@@ -200,7 +205,7 @@ def simplified(given: Correlation) -> Correlation:
     joined = all(t[2] == columns * t[3] for t in (now.source, now.target))
     if now.window == (1, 1) and now.size == now.result and now.origin == (0, 0) and joined:
         pixels = lines * columns
-        fitting = [d for d in range(1, min(pixels, FLATTEN) + 1) if pixels % d == 0]
+        fitting = [d for d in range(1, min(pixels, longest) + 1) if pixels % d == 0]
         if fitting[-1] > columns:
             best = fitting[-1]
             return replace(

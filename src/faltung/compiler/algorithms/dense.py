@@ -50,6 +50,8 @@ class Spec:
         woven: Channels of the small groups that share a vector, or 0; then a "group" of the
             numbers is a vector of channels, and input and output have the same channels.
         taps: Rows of taps, segments and steps of a pass, where they are few enough to be unrolled.
+        long: A segment is summed in blocks of `dense_sum.BLOCK` products, which are added up: that
+            rounds less.
     """
 
     source: str
@@ -63,6 +65,7 @@ class Spec:
     tile: tuple[int, int]
     woven: int
     taps: tuple[int, int, int] | None
+    long: bool
 
     def emit(self, target: Target) -> Program:
         """Write the kernel."""

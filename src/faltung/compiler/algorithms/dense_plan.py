@@ -6,11 +6,12 @@ Each correlation of a problem (see `correlation`) is one call of the kernel.
 import math
 from dataclasses import dataclass
 
-from faltung.compiler.algorithms import dense, packing, tile
+from faltung.compiler.algorithms import dense, dense_sum, packing, tile
 from faltung.compiler.algorithms.argument_block import rounded
 from faltung.compiler.algorithms.correlation import Correlation, correlations, simplified
 from faltung.compiler.algorithms.dense_blocks import (
     SERIAL,
+    Cut,
     blocks,
     cut,
     private,
@@ -26,6 +27,7 @@ from faltung.compiler.target import Target
 
 NAME = "dense"
 UNROLLED = 32  # products of a segment up to which its loop is unrolled, for a kernel of its own
+SEGMENT = 96  # products of a segment from which a block of its own costs next to nothing
 KEPT = 1 << 13  # packed weights, in elements, from which it pays to keep them
 
 
@@ -96,6 +98,12 @@ def _plan(
     return Plan(NAME, said, tuple(steps), room, team, cycles / 3.2e9, first)
 
 
+def _long(division: Cut) -> bool:
+    """Say whether a sum rounds less, at little cost, if its segments are summed in blocks."""
+    products = division.passes * math.prod(division.taps)
+    return products > dense_sum.BLOCK and division.run >= SEGMENT
+
+
 @dataclass(frozen=True)
 class _Made:
     """A correlation planned.
@@ -147,7 +155,7 @@ def _made(
     taps = division.taps if division.run <= UNROLLED and job.kernel is None else None
     spec = dense.Spec(
         source, sink, problem.kind, problem.bias, problem.summand, problem.activation, direct,
-        division.passes == 1, shape, woven, taps,
+        division.passes == 1, shape, woven, taps, _long(division),
     )  # fmt: skip
     kernel = job.kernel or job.window
     packs = Packing(

@@ -5,6 +5,8 @@ from typing import Any, Protocol
 from faltung.compiler.algorithms import output, tile
 from faltung.compiler.emit import Code, Index, Int, Pointer
 
+BLOCK = 256  # products of a segment that are summed before they are added to what came before
+
 
 class Shape(Protocol):
     """What of a kernel's specification the sums depend on; see `dense.Spec`."""
@@ -24,6 +26,10 @@ class Shape(Protocol):
     @property
     def taps(self) -> tuple[int, int, int] | None:
         """Rows of taps, segments and steps of a pass, where they are unrolled."""
+
+    @property
+    def long(self) -> bool:
+        """A segment is summed in blocks."""
 
 
 def sum_tile(
@@ -96,7 +102,18 @@ def _taps(
             at = line + r * pitch + s * (spec.woven * width)
             tile.accumulate_woven(code, sums, elements, at, spec.woven)
             return
-        tile.accumulate(code, sums, elements, line + r * pitch + s * (run * width), run)
+        at = line + r * pitch + s * (run * width)
+        if not spec.long:
+            tile.accumulate(code, sums, elements, at, run)
+            return
+        with code.loop(run, 0, BLOCK) as first:
+            own = tile.sums(code, *spec.tile)
+            here = [element + first for element in elements]
+            rest = code.smaller(run - first, BLOCK)
+            tile.accumulate(code, own, here, at + first * width, rest)
+            for row, added in zip(sums, own, strict=True):
+                for slot, more in zip(row, added, strict=True):
+                    slot.set(slot.get() + more.get())
 
     if spec.taps and rows * segments * run * len(starts) <= tile.FULL_UNROLL:
         for tap in range(rows * segments):
