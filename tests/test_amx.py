@@ -18,7 +18,7 @@ from torch import Tensor
 from convolving import HOST, TILES, Conv, Way, asked, called, computed, defined, normal, planned
 from faltung.accuracy import PRECISIONS, precision
 from faltung.compiler import machine
-from faltung.compiler.algorithms import amx_plan
+from faltung.compiler.algorithms import amx_plan, amx_weight_plan
 from faltung.compiler.call import ready
 from faltung.compiler.emit import Program
 from faltung.compiler.emit.tiles import Tiles
@@ -26,6 +26,7 @@ from faltung.compiler.plan import Plan, Step
 from faltung.compiler.problem import parse
 from faltung.compiler.target import Target, from_features, pretending
 from faltung.errors import ArgumentError
+from faltung.ops import ours
 from faltung.ops.watching import float32_precision
 
 RAPIDS = replace(HOST, level="amx", cpu="sapphirerapids", features="", lanes=16, registers=32)
@@ -274,6 +275,27 @@ def test_why_it_does_not_run() -> None:
     assert thin is not None
     assert re.search(r"expected to take \d+\.\d times as long as vector instructions", thin)
     assert amx_plan.refuses(parse("ic64ih56oc128kh1 bf16"), TILES) is None
+
+
+@pytest.mark.parametrize("threads", [1, 28, 224])
+@pytest.mark.parametrize("direction", ["forward", "input", "weight"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ic1024ih14oc256kh1 nhwc",
+        "ic2048ih7oc512kh1",
+        "mb16ic64ih56oc64kh3ph1",
+        "ic512ih7oc512kh3ph1",
+    ],
+)
+def test_many_threads_take_no_more_memory_than_is_allowed(
+    text: str, direction: str, threads: int
+) -> None:
+    problem = parse(f"conv {direction} {text}")
+    algorithm = amx_weight_plan if direction == "weight" else amx_plan
+    plan = algorithm.plans(problem, TILES, threads)[0]
+    assert 1 <= plan.threads <= threads
+    assert ours._fits(plan, problem)
 
 
 def test_which_setting_of_torch_counts() -> None:

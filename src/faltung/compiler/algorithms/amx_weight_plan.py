@@ -4,7 +4,7 @@ import math
 
 from faltung.compiler.algorithms import amx_products, amx_weight_blocks
 from faltung.compiler.algorithms.amx_blocks import Work
-from faltung.compiler.algorithms.amx_plan import HERTZ, SERIAL
+from faltung.compiler.algorithms.amx_plan import HERTZ, ROOM, SERIAL
 from faltung.compiler.algorithms.amx_products import FLAGS
 from faltung.compiler.algorithms.amx_weight import Spec
 from faltung.compiler.algorithms.amx_weight_panel import TILE, WIDTH
@@ -57,6 +57,7 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     sums = problem.groups * tiles * size
     run = gathered(cut.slice, job.window, job.weights[2:5], target.lanes)
     own, shared = rounded(max(cut.private, 2 * run[0])), rounded(cut.parts * sums)
+    team = max(1, min(cut.team, ROOM // (4 * own)))
     numbers = (
         problem.images, problem.groups, work.channels, cut.slice, work.channels // cut.slice,
         work.outputs, *job.size, *job.result, *job.source, *job.target[:4], *job.weights[1:], *run,
@@ -65,17 +66,17 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
         block.rows, -(-job.result[0] // block.rows), block.together,
         cut.parts, -(-tiles // cut.in_chunk), cut.in_chunk,
         *amx_weight_blocks.line_room(work, block), block.pixels, block.plane,
-        amx_weight_blocks.apart(work, block.plane), shared, own, cut.team,
+        amx_weight_blocks.apart(work, block.plane), shared, own, team,
     )  # fmt: skip
     spec = Spec(
         layout(job.source[:4]), layout(job.target[:4]), problem.kind, problem.bias, work.products,
         job.stride[1] if job.stride[1] <= 2 else 0,
     )  # fmt: skip
-    seconds = (cut.cycles + 2 * cut.parts * sums / cut.team) / HERTZ
+    seconds = (cut.cycles + 2 * cut.parts * sums / team) / HERTZ
     images = f"{block.together} images" if block.together > 1 else f"{block.rows} rows"
     words = (
         f"{work.products} bfloat16 products each, {TILE} x {WIDTH} channels in registers, {images} "
         f"of {cut.slice} x {cut.in_chunk * WIDTH} channels a block, {cut.parts} parts"
     )
-    room = 4 * (FLAGS + shared + cut.team * own)
-    return [Plan(NAME, words, (Step(spec, numbers, guards=True),), room, cut.team, seconds)]
+    room = 4 * (FLAGS + shared + team * own)
+    return [Plan(NAME, words, (Step(spec, numbers, guards=True),), room, team, seconds)]
