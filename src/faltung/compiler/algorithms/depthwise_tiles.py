@@ -10,6 +10,8 @@ from faltung.compiler.algorithms.depthwise_sums import Held, Inside, Taps, add, 
 from faltung.compiler.algorithms.output import activated
 from faltung.compiler.emit import Code, Condition, Index, Int, Pointer, Vector
 
+APART = 16  # taps from which each source channel's products have a sum of their own
+
 
 def _sums(
     code: Code,
@@ -34,10 +36,16 @@ def _sums(
     unit, taps = spec.unit(code.lanes), spec.window[0] * spec.window[1]
     filters = a.filters + number * ((taps + 1) * unit)
     slots = zero(code, shape)
+    apart = spec.fan[0] > 1 and axes[0].count * axes[1].count >= APART
     with code.loop(spec.fan[0]) as p:
         weights = Taps(code.settled(filters + p * ((taps + 1) * unit)), spec.window[1], unit)
         base = code.settled(held.base + p * a.plane)
-        add(code, slots, replace(held, base=base), weights, axes)
+        own = zero(code, shape) if apart else slots
+        add(code, own, replace(held, base=base), weights, axes)
+        if apart:  # sums of sums round less than one long sum
+            for row, more in zip(slots, own, strict=True):
+                for slot, added in zip(row, more, strict=True):
+                    slot.set(slot.get() + added.get())
     bias = Taps(filters, taps, unit).vector(code, 1, 0) if spec.bias else None
     done = []
     for row in slots:
