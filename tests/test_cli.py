@@ -143,12 +143,20 @@ BAD = [
 
 @pytest.mark.parametrize(("arguments", "message"), BAD)
 def test_bad_input_is_one_line_and_exit_code_2(
-    arguments: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    arguments: tuple[str, ...], message: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    done = run(*arguments)
+    assert cli.run(list(arguments)) == 2
+    assert capsys.readouterr().err.rstrip("\n") == message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_input_of_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run("train", "--epochs", "0")
     assert done.returncode == 2
-    assert done.stderr.rstrip("\n") == message
+    assert done.stderr == "error: epochs is 0: it must be at least 1\n"
     assert list(tmp_path.iterdir()) == []
 
 
