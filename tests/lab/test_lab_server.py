@@ -1,5 +1,6 @@
 """What the server refuses, and what it is not disturbed by."""
 
+import asyncio
 import io
 import json
 import socket
@@ -12,7 +13,7 @@ from httpx import Client, Response
 from PIL import Image
 
 from faltung.lab import compare, photo
-from faltung.lab.guard import LARGEST
+from faltung.lab.guard import LARGEST, Guard, Message
 from faltung.lab.roofline import Roofline
 
 SEEDS = {"input": [[[0, 1, 2], [3, 4, 5], [6, 7, 8]]], "kernel": [[[[0, 1], [2, 3]]]]}
@@ -64,6 +65,27 @@ def test_another_origin_is_refused(client: Client, headers: dict[str, str]) -> N
     answer = client.post("/api/window", json=SEEDS, headers=headers)
     assert answer.status_code == 403
     assert "the request comes from" in fault(answer)
+
+
+def test_the_body_of_a_refused_request_is_read_first() -> None:
+    """Closing a connection with unread data resets it, and the answer may be lost."""
+    pieces = [{"type": "http.request", "body": b"[1,", "more_body": True}]
+    pieces += [{"type": "http.request", "body": b"2]", "more_body": False}]
+    sent: list[tuple[str, int]] = []
+
+    async def receive() -> Message:
+        return pieces.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append((message["type"], len(pieces)))
+
+    async def app(*_: Any) -> None:
+        raise AssertionError("it was let in")
+
+    headers = [(b"host", b"localhost:1"), (b"origin", b"http://evil.example")]
+    scope = {"type": "http", "method": "POST", "path": "/api/window", "headers": headers}
+    asyncio.run(Guard(app, 1, {})(scope, receive, send))
+    assert sent == [("http.response.start", 0), ("http.response.body", 0)]
 
 
 def test_a_link_on_another_page_may_lead_here(client: Client) -> None:

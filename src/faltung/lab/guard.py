@@ -90,8 +90,10 @@ class Guard:
             await send(message)
 
         try:
-            self._let_in(scope)
-            body = await self._body(scope, receive)
+            try:
+                self._let_in(scope)
+            finally:  # what is closed with a body unread is reset, and the answer may be lost
+                body = await self._body(scope, receive)
         except Refusal as refusal:
             await _refuse(refusal, sending)
             return
