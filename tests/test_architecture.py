@@ -95,6 +95,7 @@ LAYERS = [
         "compiler.algorithms.depthwise_tiles",
         "compiler.algorithms.depthwise_weight_direct",
         "compiler.algorithms.depthwise_weight_tiles",
+        "compiler.algorithms.finite",
         "compiler.algorithms.phases",
         "compiler.algorithms.pooling_channels",
         "compiler.algorithms.pooling_scatter",

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from agreeing import FORMS, SOME, convs, data
 from convolving import TARGETS, Conv, Way, activated, computed, defined, normal, whole
+from faltung import ops
 from faltung.compiler.problem import DIRECTIONS
 from faltung.functional import conv2d
 from faltung.ops.theirs import convolution as theirs
@@ -154,14 +155,35 @@ def test_nan_and_infinity_stay_in_their_windows(
     np.testing.assert_array_equal(result.double().numpy(), truth.numpy())
 
 
-@pytest.mark.xfail(strict=True, reason="the kernel multiplies weights by zeros around dy")
+BORDERED = [
+    Conv(1, 1, 1, 1, (7, 7), (3, 3)),
+    Conv(2, 1, 5, 6, (8, 7), (2, 3), (1, 2), (1, 0, 2, 1), (2, 1)),
+    Conv(1, 4, 1, 2, (9, 10), (3, 3), (2, 1), (1, 1, 1, 1)),
+    Conv(1, 16, 1, 1, (20, 20), (3, 3), padding=(1, 1, 1, 1)),
+    Conv(1, 1, 32, 32, (12, 12), (3, 3), padding=(1, 1, 1, 1)),
+    Conv(1, 1, 64, 32, (12, 12), (1, 1), padding=(1, 2, 0, 0)),
+]
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("number", range(len(BORDERED)))
 @pytest.mark.parametrize("value", STRANGE)
-def test_a_strange_weight_reaches_no_input_that_its_tap_does_not_touch(value: float) -> None:
-    conv = Conv(1, 1, 1, 1, (7, 7), (3, 3))
-    dy, w = whole(1, conv.y), whole(2, conv.w)
-    w[0, 0, 0, 0] = value
-    result = computed("input", conv, dy, w, Way(next(iter(TARGETS.values()))))
-    np.testing.assert_array_equal(result.double().numpy(), defined("input", conv, dy, w).numpy())
+def test_a_strange_weight_reaches_no_input_that_its_tap_does_not_touch(
+    value: float, number: int, dtype: torch.dtype, layout: str
+) -> None:
+    """Around dy there is nothing, where a kernel may have zeros; three calls, for kept weights."""
+    conv = BORDERED[number]
+    dy, w = (LAYOUTS[layout](t.to(dtype)) for t in (whole(1, conv.y, 1), whole(2, conv.w, 1)))
+    rest = ([*conv.stride], [*conv.padding], [*conv.dilation], conv.groups, conv.flip)
+    for place in range(w.numel()) if number == 0 else (0, w.numel() // 2, w.numel() - 1):
+        strange = w.clone(memory_format=torch.preserve_format)
+        at = np.unravel_index(place, strange.shape)
+        strange[tuple(int(i) for i in at)] = value
+        truth = defined("input", conv, dy, strange).to(dtype).double()
+        for _ in range(3):
+            dx = ops.conv2d_input_gradient(dy, strange, None, [*conv.size], *rest)
+            np.testing.assert_array_equal(dx.double().numpy(), truth.numpy())
 
 
 @pytest.mark.parametrize("level", TARGETS)

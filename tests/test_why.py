@@ -63,14 +63,17 @@ def test_every_fact_has_a_line() -> None:
         f"weights    {found.plan.preparation.size:,} bytes in the kernel's order, "
         "made at every call",
     ]
-    assert [line.split()[0] for line in lines[10:14]] == [
+    assert "otherwise  torch's, where weights are infinite or NaN" in lines
+    assert [line.split()[0] for line in lines[10:16]] == [
         "expected",
         "measured",
+        "otherwise",
+        "kernel",
         "kernel",
         "kernel",
     ]
     assert all(line.endswith(("GFLOP/s", "GFLOP/s, median")) for line in lines[10:12])
-    assert lines[14:] == [f"not        {name}: {sentence}" for name, sentence in found.refusals]
+    assert lines[16:] == [f"not        {name}: {sentence}" for name, sentence in found.refusals]
 
 
 def test_what_is_promised_and_how_many_products_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,9 +121,12 @@ class Why:
             lines.append(("expected", self._rate(plan.cost)))
         if self.milliseconds is not None:
             lines.append(("measured", f"{self._rate(self.milliseconds / 1e3)}, median"))
-        if self.otherwise is not None:
-            cause = "where numbers are infinite, NaN, or of a size that it cannot treat"
-            lines.append(("otherwise", f"{self.otherwise.algorithm}, {cause}"))
+        if plan.guarded:
+            other = "torch's" if self.otherwise is None else self.otherwise.algorithm
+            numbers = "weights are infinite or NaN"
+            if not plan.exact:
+                numbers = "numbers are infinite, NaN, or of a size that it cannot treat"
+            lines.append(("otherwise", f"{other}, where {numbers}"))
         return lines
 
     def _rate(self, seconds: float) -> str:

@@ -179,9 +179,7 @@ def _best(names: list[str], seconds: Mapping[str, float]) -> str | None:
 def _call(algorithm: Algorithm, taking: list[Algorithm], problem: Problem) -> Call:
     cpu, threads = ours.target(), ours.threads()
     plan = algorithm.plans(problem, cpu, threads)[0]
-    guarded = plan.guarded
-    other = planner.substitute(taking, problem, cpu, threads) if guarded else None
-    return ready(plan, cpu, other)
+    return ready(plan, cpu, planner.substitute(plan, taking, problem, cpu, threads))
 
 
 def _operands(problem: Problem) -> Operands:

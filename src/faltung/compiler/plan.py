@@ -43,11 +43,13 @@ class Step:
         numbers: What follows the addresses in its argument block.
         guards: It may find numbers that the plan cannot treat; then it leaves a 64-bit flag other
             than 0 in the workspace, in one of the first `threads` places.
+        computes: It writes something else than flags.
     """
 
     spec: Spec
     numbers: tuple[int, ...]
     guards: bool = False
+    computes: bool = True
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,13 @@ class Plan:
 
     @property
     def guarded(self) -> bool:
-        """A step may find numbers that it cannot treat; then another plan has to run instead."""
+        """A step may find numbers that it cannot treat; then something else has to run instead."""
         return any(step.guards for step in self.called)
+
+    @property
+    def exact(self) -> bool:
+        """Sums of products are computed as they stand: whole numbers give whole numbers."""
+        return not any(step.guards and step.computes for step in self.called)
 
     @property
     def called(self) -> tuple[Step, ...]:

@@ -83,20 +83,27 @@ def explain(problem: Problem, target: Target, threads: int) -> Explanation:
         taken = f"{chosen.NAME}, {reason}, takes it"
     plan = chosen.plans(problem, target, threads)[0]
     refusals = tuple((a.NAME, sentence or taken) for a, sentence in said if a is not chosen)
-    instead = substitute(taking, problem, target, threads) if plan.guarded else None
+    instead = substitute(plan, taking, problem, target, threads)
     return Explanation(problem, target, plan, instead, refusals, reason)
 
 
 def substitute(
-    taking: list[Algorithm], problem: Problem, target: Target, threads: int
+    plan: Plan, taking: list[Algorithm], problem: Problem, target: Target, threads: int
 ) -> Plan | None:
-    """Return what runs where a guarded plan cannot: the first plan that is not guarded.
+    """Return what runs where a guarded plan cannot: a plan that is not guarded, else the last one.
+
+    None stands for torch's own kernel, which runs where weights are not finite, and where the last
+    plan cannot.
 
     Args:
+        plan: The plan.
         taking: The algorithms that take the problem, from special to general.
         problem: What is asked.
         target: For which CPU.
         threads: Threads of the team.
     """
-    every = (plan for a in taking for plan in a.plans(problem, target, threads))
-    return next((plan for plan in every if not plan.guarded), None)
+    if plan.exact:
+        return None
+    every = [other for a in taking for other in a.plans(problem, target, threads)]
+    instead = next((other for other in every if not other.guarded), every[-1])
+    return None if instead == plan else instead

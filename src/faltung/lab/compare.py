@@ -165,8 +165,7 @@ def _candidates(problem: Problem) -> list[tuple[str, Callable[[Operands], object
     found = []
     for algorithm in taking:
         plan = algorithm.plans(problem, cpu, threads)[0]
-        other = planner.substitute(taking, problem, cpu, threads)
-        call = ready(plan, cpu, other if plan.guarded else None)
+        call = ready(plan, cpu, planner.substitute(plan, taking, problem, cpu, threads))
         found.append((algorithm.NAME, _caller(call)))
     return found
 

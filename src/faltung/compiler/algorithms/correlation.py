@@ -42,6 +42,24 @@ class Correlation:
     first: Pair = (0, 0)
     kernel: Pair | None = None
 
+    @property
+    def last(self) -> Pair:
+        """Row and column of the source under the last tap of the last window."""
+        row, column = (
+            at + (n - 1) * s + d * (r - 1)
+            for at, n, s, d, r in zip(
+                self.origin, self.result, self.stride, self.dilation, self.window, strict=True
+            )
+        )
+        return row, column
+
+    @property
+    def inside(self) -> bool:
+        """No window reaches beyond the source."""
+        return min(self.origin) >= 0 and all(
+            at < n for at, n in zip(self.last, self.size, strict=True)
+        )
+
 
 @dataclass(frozen=True)
 class Phase:

@@ -18,6 +18,7 @@ from faltung.compiler.algorithms.dense_blocks import (
     woven_channels,
 )
 from faltung.compiler.algorithms.fill import filling
+from faltung.compiler.algorithms.finite import looking
 from faltung.compiler.algorithms.parts import parted
 from faltung.compiler.algorithms.weights import Packing
 from faltung.compiler.algorithms.winograd_input import FLAGS
@@ -49,7 +50,8 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
 
     Where taps in the padding are left out, so are their products with weights that are infinite or
     NaN, which forward belong to the sum: such weights raise a flag, and the second plan, which
-    leaves nothing out, runs instead.
+    leaves nothing out, runs instead. Where an input gradient meets zeros around dy, such weights
+    would reach too many elements, and nothing runs.
     """
     found, empty = correlations(problem)
     jobs = [simplified(job) for job in found]
@@ -73,8 +75,11 @@ def _plan(
     channels, outputs = channels // problem.groups, outputs // problem.groups
     team = min(threads, FLAGS // 2) if problem.macs > SERIAL else 1
     judged = problem.direction == "forward" and len(parts[0]) > 1
+    bordered = problem.direction == "input" and not all(
+        job.inside for jobs in parts for job in jobs
+    )
     steps: list[Step] = []
-    packs: list[Step] = []
+    packs: list[Step] = [looking(problem)] if bordered else []
     words: list[str] = []
     packed, workspace, cycles = 0, 0, 0.0
     if empty:
@@ -94,7 +99,7 @@ def _plan(
     said = f"{len(words)} correlations: " * (len(words) > 1) + "; ".join(dict.fromkeys(words))
     first = Preparation(4 * packed, tuple(packs), optional=False, pays=packed >= KEPT)
     cycles += packed / team
-    room = 4 * (FLAGS * judged + team * workspace)
+    room = 4 * (FLAGS * (judged or bordered) + team * workspace)
     return Plan(NAME, said, tuple(steps), room, team, cycles / 3.2e9, first)
 
 
@@ -137,15 +142,8 @@ def _made(
     team: int,
 ) -> _Made:
     """Plan a correlation whose packed weights begin at a place of the prepared ones."""
-    last = [
-        at + (n - 1) * s + d * (r - 1)
-        for at, n, s, d, r in zip(
-            job.origin, job.result, job.stride, job.dilation, job.window, strict=True
-        )
-    ]
-    inside = min(job.origin) >= 0 and all(at < n for at, n in zip(last, job.size, strict=True))
     source, sink = (layout(strides[:4]) for strides in (job.source, job.target))
-    direct = inside and source == "channels"
+    direct = job.inside and source == "channels"
     woven = woven_channels(problem, channels, outputs, target)
     groups = problem.groups
     if woven:
@@ -161,7 +159,7 @@ def _made(
     packs = Packing(
         outputs, woven or channels, kernel, woven or division.block, shape[1] * target.lanes
     )
-    width = last[1] - job.origin[1] + 1
+    width = job.last[1] - job.origin[1] + 1
     rows, chunks, cycles = blocks(
         problem, job, spec, packs, channels, division, width, target, team
     )

@@ -12,6 +12,7 @@ from faltung.compiler.algorithms.depthwise_axes import Axis, gathered, scattered
 from faltung.compiler.algorithms.depthwise_choice import NAME, SHARE, direct, near, panels, seconds
 from faltung.compiler.algorithms.depthwise_kernel import Spec
 from faltung.compiler.algorithms.depthwise_sums import UNROLLED_COLUMNS
+from faltung.compiler.algorithms.finite import looking
 from faltung.compiler.plan import Plan, Step
 from faltung.compiler.problem import Problem
 from faltung.compiler.target import Target
@@ -99,10 +100,10 @@ def _plan(problem: Problem, target: Target, threads: int) -> Plan:
     )  # fmt: skip
     words = "no panel" if bare else "over channels" if over else "along rows"
     schedule = f"{words}, tile {tile[0]}x{tile[1]}, {blocks} blocks of rows"
-    return Plan(
-        NAME, schedule, (Step(spec, numbers),), threads * private * 4, threads,
-        seconds(problem, target, threads),
-    )  # fmt: skip
+    bordered = not (forward or bare or problem.window == (1, 1))
+    steps = ((looking(problem),) if bordered else ()) + (Step(spec, numbers),)
+    room = 4 * threads * private
+    return Plan(NAME, schedule, steps, room, threads, seconds(problem, target, threads))
 
 
 def _axis(problem: Problem, along: int) -> tuple[tuple[Axis, ...], int]:
