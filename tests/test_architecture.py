@@ -42,6 +42,7 @@ LAYERS = [
     [
         "compiler.emit.exponential",
         "compiler.emit.interpreted",
+        "compiler.emit.positions",
         "compiler.emit.program",
         "compiler.emit.shorts",
         "compiler.emit.words",
@@ -107,6 +108,7 @@ LAYERS = [
         "compiler.algorithms.dense_weight_plan",
         "compiler.algorithms.depthwise_kernel",
         "compiler.algorithms.depthwise_weight",
+        "compiler.algorithms.pooling_gather_rows",
         "compiler.algorithms.pooling_gradient",
         "compiler.algorithms.pooling_rows",
         "compiler.algorithms.winograd_plan",
@@ -115,6 +117,7 @@ LAYERS = [
         "compiler.algorithms.amx",
         "compiler.algorithms.depthwise_weight_plan",
         "compiler.algorithms.pooling",
+        "compiler.algorithms.pooling_gather",
     ],
     [
         "compiler.algorithms.amx_blocks",

@@ -13,6 +13,7 @@ from faltung.compiler.algorithms import (
     dense_weight_plan,
     depthwise,
     pooling,
+    pooling_gather,
     pooling_gradient,
     pooling_scatter,
     winograd_plan,
@@ -31,6 +32,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     dense_plan,
     dense_weight_plan,
     pooling,
+    pooling_gather,
     pooling_gradient,
     pooling_scatter,
 )

@@ -15,7 +15,6 @@ from faltung.ops.theirs import pooling as theirs
 
 Ints = list[int]
 Windows = tuple[Window, Window]
-NO_WINDOW = (Window(1), Window(1))
 
 
 def planned(
@@ -93,8 +92,11 @@ def extreme_values(operation: str, x: Tensor, *geometry: Any) -> Tensor:
     return pool(x, windows(*geometry))[0]
 
 
-def extreme_gradient(dy: Tensor, at: Tensor, size: Sequence[int]) -> Tensor:
-    """Send every gradient to the position its maximum or minimum came from."""
+def extreme_gradient(dy: Tensor, at: Tensor, size: Sequence[int], *geometry: Any) -> Tensor:
+    """Send every gradient to the position its maximum or minimum came from.
+
+    The windows only say where positions are expected; they may be anywhere in the image.
+    """
     if at.shape != dy.shape or at.dtype != torch.int64 or not at.is_cpu:
         return theirs.extreme_pool2d_gradient(dy, at, list(size))
     if dy.stride() != at.stride():  # a kernel walks both alike
@@ -102,9 +104,9 @@ def extreme_gradient(dy: Tensor, at: Tensor, size: Sequence[int]) -> Tensor:
 
     def resolve() -> tuple[Call | None, Tensor] | None:
         out = empty(dy, (*dy.shape[:2], *size), memory_format(dy))
-        return planned("max", "input", dy, out, NO_WINDOW, indices=True)
+        return planned("max", "input", dy, out, windows(*geometry), indices=True)
 
-    known = recalled(key_of("extreme gradient", (dy, at), size), resolve)
+    known = recalled(key_of("extreme gradient", (dy, at), (size, *geometry)), resolve)
     dx = _run(known, dy, at)
     return theirs.extreme_pool2d_gradient(dy, at, list(size)) if dx is None else dx
 

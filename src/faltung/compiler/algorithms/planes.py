@@ -21,6 +21,8 @@ SIZES = (
 )  # fmt: skip
 
 TAPS = 1024  # taps of a window at most
+FLAGS = 512  # float32 elements at the start of a guarded workspace: one 64-bit flag a thread
+LINE = 16  # channels of a pixel that a thread takes at least: a line of the cache
 SIDE = 64  # stride at most
 
 
@@ -40,7 +42,14 @@ def arguments(code: Code, kind: str) -> Any:
 
 
 def plan(
-    name: str, spec: Spec, problem: Problem, threads: int, schedule: str, **sizes: int
+    name: str,
+    spec: Spec,
+    problem: Problem,
+    threads: int,
+    schedule: str,
+    *,
+    guards: bool = False,
+    **sizes: int,
 ) -> Plan:
     """Return the plan of one call of a kernel.
 
@@ -50,6 +59,7 @@ def plan(
         problem: What is asked.
         threads: Threads there are.
         schedule: What was decided, in words.
+        guards: The kernel raises flags, which lie before the threads' own memory.
         **sizes: "rows", "blocks", "private", "phase" and "table" of `SIZES`; 0 where left out.
     """
     h, w = problem.size
@@ -65,12 +75,12 @@ def plan(
     for tensor, strides in (("source", problem.strides[0]), ("target", problem.strides[2])):
         axes = ("image", "channel", "row", "column")
         known |= {f"{tensor}_{axis}": step for axis, step in zip(axes, strides, strict=True)}
-    team = 1 if problem.bytes < SERIAL else threads
+    team = 1 if problem.bytes < SERIAL else min(threads, FLAGS // 2)
     return Plan(
         name,
         schedule,
-        (Step(spec, tuple(known.get(size, 0) for size in SIZES)),),
-        known.get("private", 0) * 4 * team,
+        (Step(spec, tuple(known.get(size, 0) for size in SIZES), guards),),
+        4 * (FLAGS * guards + known.get("private", 0) * team),
         team,
         problem.bytes / (BANDWIDTH * team),
     )
@@ -90,6 +100,19 @@ def rows_in_block(problem: Problem, lines: int, most: int, threads: int) -> tupl
     blocks = min(max(-(-lines // max(most, 1)), wanted), lines)
     rows = -(-lines // blocks)
     return rows, -(-lines // rows)
+
+
+def chunk(problem: Problem, threads: int, most: int | None = None) -> int:
+    """Return how many of an image's channels, which lie side by side, a thread takes at a time.
+
+    Args:
+        problem: What is asked.
+        threads: Threads that want some each.
+        most: Channels at most.
+    """
+    wanted = -(-threads // max(problem.images, 1))
+    channels = min(most or problem.channels, -(-problem.channels // wanted))
+    return min(-(-channels // LINE) * LINE, problem.channels)
 
 
 def widths(target: Target) -> list[int]:
@@ -161,6 +184,22 @@ def column_counts(code: Code, a: Any, window: int, stride: int, table: Pointer) 
     """Tabulate `column_count` of every output column."""
     with code.loop(a.columns) as x:
         code.store(column_count(code, a, window, x * stride - a.left), table + x)
+
+
+def around(
+    code: Code, position: Index, extent: int, stride: int, count: Int
+) -> tuple[Index, Index]:
+    """Return the first window that contains a padded position, and the end of those that do.
+
+    Args:
+        code: The function being written.
+        position: The distance from the first element of padding.
+        extent: Elements from a window's first to its last.
+        stride: Step of the window.
+        count: Number of windows.
+    """
+    first = code.larger(position - (extent - stride), 0) // stride
+    return first, code.smaller(position // stride + 1, count)
 
 
 def over_channels(

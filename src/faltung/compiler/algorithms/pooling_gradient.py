@@ -85,23 +85,15 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     return [planes.plan(NAME, spec, problem, threads, schedule, **sizes)]
 
 
-def _windows(
-    code: Code, position: Index, taps: int, stride: int, count: Int
-) -> tuple[Index, Index]:
-    """Return the first window that contains a padded position, and the end of those that do."""
-    first = code.larger(position - (taps - stride), 0) // stride
-    return first, code.smaller(position // stride + 1, count)
-
-
 def _channels(code: Code, spec: Spec, a: Any) -> None:
     planes.column_counts(code, a, spec.window[1], spec.stride[1], a.mine)
     first, last = code.share(a.images * a.height)
     with code.loop(last, first) as task:
         y, image = task % a.height, task // a.height
         source, target = image * a.source_image, image * a.target_image + y * a.target_row
-        rows = _windows(code, y + a.top, spec.window[0], spec.stride[0], a.lines)
+        rows = planes.around(code, y + a.top, spec.window[0], spec.stride[0], a.lines)
         with code.loop(a.width) as x:
-            columns = _windows(code, x + a.left, spec.window[1], spec.stride[1], a.columns)
+            columns = planes.around(code, x + a.left, spec.window[1], spec.stride[1], a.columns)
             at = target + x * a.target_column
             _pixel(code, spec, a, (rows, columns), source, at)
 
@@ -149,13 +141,13 @@ def _rows(code: Code, spec: Spec, a: Any) -> None:
         target = a.target + (image * a.target_image + channel * a.target_channel)
         y = block * a.rows
         stop = code.smaller(y + a.rows, a.height)
-        top = _windows(code, y + a.top, spec.window[0], spec.stride[0], a.lines)[0]
-        end = _windows(code, stop - 1 + a.top, spec.window[0], spec.stride[0], a.lines)[1]
+        top = planes.around(code, y + a.top, spec.window[0], spec.stride[0], a.lines)[0]
+        end = planes.around(code, stop - 1 + a.top, spec.window[0], spec.stride[0], a.lines)[1]
         with code.loop(end, top) as line:
             row = shares + ((line - top) * a.phase + behind)
             _share(code, spec, a, source + line * a.source_row, line, row)
         with code.loop(stop, y) as i:
-            low, high = _windows(code, i + a.top, spec.window[0], spec.stride[0], a.lines)
+            low, high = planes.around(code, i + a.top, spec.window[0], spec.stride[0], a.lines)
             _gather(code, spec, a, merged, shares, (low - top, high - top))
             sources = phases.places(merged, step, a.left, a.phase)
             column = 1 if spec.sink == "rows" else a.target_column

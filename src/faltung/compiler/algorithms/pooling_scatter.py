@@ -17,7 +17,6 @@ from faltung.compiler.problem import Problem
 from faltung.compiler.target import Target
 
 NAME = "pooling scatter"
-LINE = 16  # channels of a pixel that a thread takes at least: a line of the cache
 AHEAD = 2  # rows that are zeroed before positions are expected in them
 SUMS = 2**20  # bytes of sums for bfloat16 that a thread keeps where it can
 
@@ -87,9 +86,7 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     chunk = 1
     if layout == "channels":
         most = problem.channels if problem.kind == "f32" else max(SUMS // (4 * h * w), 1)
-        wanted = -(-threads // max(problem.images, 1))
-        chunk = min(most, -(-problem.channels // wanted))
-        chunk = min(-(-chunk // LINE) * LINE, problem.channels)
+        chunk = planes.chunk(problem, threads, most)
     flat = h == 1 or row == w * (1 if layout == "rows" else column)
     spec = Spec(layout, flat, problem.kind)
     schedule = f"{chunk} channels at a time"
