@@ -102,17 +102,16 @@ def rows_in_block(problem: Problem, lines: int, most: int, threads: int) -> tupl
     return rows, -(-lines // rows)
 
 
-def chunk(problem: Problem, threads: int, most: int | None = None) -> int:
-    """Return how many of an image's channels, which lie side by side, a thread takes at a time.
+def chunk(channels: int, tasks: int, threads: int) -> int:
+    """Return how many channels, of those that lie side by side, a thread takes at a time.
 
     Args:
-        problem: What is asked.
+        channels: Channels there are.
+        tasks: Parts of the work that have all of them.
         threads: Threads that want some each.
-        most: Channels at most.
     """
-    wanted = -(-threads // max(problem.images, 1))
-    channels = min(most or problem.channels, -(-problem.channels // wanted))
-    return min(-(-channels // LINE) * LINE, problem.channels)
+    share = -(-channels // -(-threads // max(tasks, 1)))
+    return min(-(-share // LINE) * LINE, channels)
 
 
 def widths(target: Target) -> list[int]:

@@ -72,7 +72,7 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
         "max", problem.window, problem.stride, problem.dilation, source, sink, problem.kind, True
     )
     if channels:
-        chunk = planes.chunk(problem, threads)
+        chunk = planes.chunk(problem.channels, problem.images, threads)
         sizes = {"rows": chunk, "blocks": -(-problem.channels // chunk)}
         schedule = f"vectors of channels, {chunk} channels at a time"
     else:

@@ -10,7 +10,8 @@ from typing import Any
 
 from faltung.compiler.algorithms import phases, planes
 from faltung.compiler.algorithms.argument_block import rounded
-from faltung.compiler.emit import Code, Index, Int, Pointer, Program
+from faltung.compiler.algorithms.pooling_shape import flattened
+from faltung.compiler.emit import Code, Index, Int, Pointer, Program, Vector
 from faltung.compiler.plan import Plan
 from faltung.compiler.problem import Problem
 from faltung.compiler.target import Target
@@ -29,6 +30,7 @@ class Spec:
             too), "rows" or "any".
         sink: The same of the input's gradient.
         kind: Element type; bfloat16 is rounded after every addition, as torch does.
+        whole: Windows are runs of a row and do not overlap.
     """
 
     window: tuple[int, int]
@@ -36,13 +38,16 @@ class Spec:
     source: str
     sink: str
     kind: str
+    whole: bool = False
 
     def emit(self, target: Target) -> Program:
         """Write the kernel."""
         program = Program(target)
         with program.region("mean") as code:
             a = planes.arguments(code, self.kind)
-            if self.source == "channels":
+            if self.whole:
+                _spans(code, self, a)
+            elif self.source == "channels":
                 _channels(code, self, a)
             else:
                 _rows(code, self, a)
@@ -60,6 +65,10 @@ def refuses(problem: Problem, target: Target) -> str | None:
 
 def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     """Return candidates, the best first."""
+    flat = flattened(problem)
+    if flat is not problem and (flat.result[1] == 1 or flat.window[1] <= flat.stride[1]):
+        spec = Spec(flat.window, flat.stride, "any", "rows", flat.kind, whole=True)
+        return [planes.plan(NAME, spec, flat, threads, "windows as wide as the image")]
     source = planes.layout(problem.strides[0], problem.channels, problem.result[1])
     sink = planes.layout(problem.strides[2], problem.channels, problem.size[1])
     channels = source == sink == "channels"
@@ -83,6 +92,29 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     sizes = {"rows": rows, "blocks": blocks, "phase": phase, "table": table, "private": private}
     schedule = f"vectors of columns, {rows} rows at a time"
     return [planes.plan(NAME, spec, problem, threads, schedule, **sizes)]
+
+
+def _spans(code: Code, spec: Spec, a: Any) -> None:
+    """Write the kernel for images of one row and windows that do not overlap."""
+    first, last = code.share(a.images * a.channels)
+    with code.loop(last, first) as task:
+        image, channel = task // a.channels, task % a.channels
+        source = a.source + (image * a.source_image + channel * a.source_channel)
+        target = a.target + (image * a.target_image + channel * a.target_channel)
+        done = code.int_variable(0)
+        with code.loop(a.columns) as column:
+            x = column * spec.stride[1] - a.left
+            start, stop = code.larger(x, 0), code.smaller(x + spec.window[1], a.width)
+            planes.fill(code, target + done.get(), 0, start - done.get())
+            divisor = planes.column_count(code, a, spec.window[1], x)
+            share = code.rounded(code.load(source + column * a.source_column, 1) / divisor, spec.kind)
+            _repeat(code, share + code.fill(0, 1), target + start, stop - start)
+            done.set(stop)
+        planes.fill(code, target + done.get(), 0, a.width - done.get())
+
+
+def _repeat(code: Code, value: Vector, at: Pointer, count: Index) -> None:
+    planes.ragged(code, count, lambda i, lanes: code.store(code.spread(value, lanes), at + i))
 
 
 def _channels(code: Code, spec: Spec, a: Any) -> None:

@@ -86,7 +86,8 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     chunk = 1
     if layout == "channels":
         most = problem.channels if problem.kind == "f32" else max(SUMS // (4 * h * w), 1)
-        chunk = planes.chunk(problem, threads, most)
+        chunk = planes.chunk(problem.channels, problem.images, threads)
+        chunk = min(chunk, -(-most // planes.LINE) * planes.LINE)
     flat = h == 1 or row == w * (1 if layout == "rows" else column)
     spec = Spec(layout, flat, problem.kind)
     schedule = f"{chunk} channels at a time"
