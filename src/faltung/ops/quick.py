@@ -45,6 +45,9 @@ def _types(written: tuple[Any, ...]) -> tuple[Any, ...]:
     Raises:
         TypeError: One may change while it stays the same object, as a tensor of one element may.
     """
+    kinds = tuple(map(type, written))
+    if CONSTANT.issuperset(kinds):
+        return kinds
     found: list[Any] = []
     for a in written:
         kind: Any = type(a)

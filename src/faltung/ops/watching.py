@@ -12,6 +12,7 @@ from faltung import accuracy
 _OWN = {"ieee": "highest", "tf32": "high", "bf16": "medium"}
 _asked: Callable[[str, str], str] = getattr(_C, "_get_fp32_precision_getter", lambda *_: "none")
 PLAIN = (Tensor, torch.nn.Parameter)
+NUMBERS = (list, bool, int, type(None))
 
 
 def transformed() -> bool:
@@ -37,10 +38,13 @@ def plain(arguments: Iterable[Any]) -> tuple[bool, bool]:
     """
     gradient = False
     for argument in arguments:
-        if isinstance(argument, Tensor):
-            if type(argument) not in PLAIN or not argument.is_cpu or not _C._has_storage(argument):
+        kind = type(argument)
+        if kind in PLAIN:
+            if not argument.is_cpu or not _C._has_storage(argument):
                 return False, False
             gradient = gradient or argument.requires_grad
+        elif kind not in NUMBERS and isinstance(argument, Tensor):
+            return False, False
     return True, gradient
 
 

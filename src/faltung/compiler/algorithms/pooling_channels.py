@@ -73,9 +73,11 @@ def _pixel(
                 return [code.gather(a.source + place, beside, lanes) for place in places]
             return [code.load(a.source + place, lanes) for place in places]
 
-        def several(r: Index, s: Index) -> list[Vector]:
-            lines = [a.source + (c + i) * beside for i in range(lanes)]
-            return code.transposed([code.load(line + tap(r, s), lanes) for line in lines])
+        def several(r: Index, s: Index) -> list[list[Vector]]:
+            lines = [a.source + ((c + i) * beside + tap(r, s)) for i in range(vectors * lanes)]
+            loaded = [code.load(line, lanes) for line in lines]
+            squares = [loaded[j * lanes : (j + 1) * lanes] for j in range(vectors)]
+            return [list(taps) for taps in zip(*map(code.transposed, squares), strict=True)]
 
         taps = scan.Scan(spec.operation, spec.window, load)
         if spec.together and lanes > 1:
@@ -88,7 +90,7 @@ def _pixel(
             value = best / code.spread(divisor, lanes) if spec.operation == "avg" else best
             _put_channels(code, spec, a, [value, *position], at, c + j * lanes, base, lanes)
 
-    planes.over_channels(code, channels, block, 1 if spec.across else 8)
+    planes.over_channels(code, channels, block, (2 if spec.together else 1) if spec.across else 8)
 
 
 def _put_channels(

@@ -41,8 +41,8 @@ class Scan:
         offset: Returns how far the position of tap (r, s) is from that of tap (0, 0), or None where
             positions are not wanted.
         first: Position of a window's first tap in the image, told the same way.
-        several: Returns as many taps from (r, s) on as a vector has elements, of a single window,
-            or None where they are loaded one by one.
+        several: Returns the taps from (r, s) on, as many as a vector has elements, of each window;
+            None where they are loaded one by one.
     """
 
     operation: str
@@ -50,7 +50,7 @@ class Scan:
     load: Callable[[Index, Index], list[Vector]]
     offset: Callable[[Index, Index], Vector] | None = None
     first: Vector | None = None
-    several: Callable[[Index, Index], list[Vector]] | None = None
+    several: Callable[[Index, Index], list[list[Vector]]] | None = None
 
     @property
     def unrolled(self) -> bool:
@@ -92,8 +92,8 @@ class Scan:
             if self.several is not None:
                 rest = s0 + code.larger(s1 - s0, 0) // lanes * lanes
                 with code.loop(rest, s0, lanes) as s:
-                    for i, value in enumerate(self.several(r, s)):
-                        visit(r, s + i, [value])
+                    for i, values in enumerate(self.several(r, s)):
+                        visit(r, s + i, values)
             with code.loop(s1, rest) as s:
                 visit(r, s, self.load(r, s))
         return [[held.get() for held in slot] for slot in slots]
