@@ -108,7 +108,7 @@ LAYERS = [
         "compiler.algorithms.dense_weight_plan",
         "compiler.algorithms.depthwise_kernel",
         "compiler.algorithms.depthwise_weight",
-        "compiler.algorithms.pooling_gather_rows",
+        "compiler.algorithms.pooling_tiles",
         "compiler.algorithms.pooling_gradient",
         "compiler.algorithms.pooling_rows",
         "compiler.algorithms.winograd_plan",
@@ -117,7 +117,6 @@ LAYERS = [
         "compiler.algorithms.amx",
         "compiler.algorithms.depthwise_weight_plan",
         "compiler.algorithms.pooling",
-        "compiler.algorithms.pooling_gather",
     ],
     [
         "compiler.algorithms.amx_blocks",

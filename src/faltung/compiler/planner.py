@@ -13,9 +13,9 @@ from faltung.compiler.algorithms import (
     dense_weight_plan,
     depthwise,
     pooling,
-    pooling_gather,
     pooling_gradient,
     pooling_scatter,
+    pooling_tiles,
     winograd_plan,
     winograd_weight_plan,
 )
@@ -32,8 +32,8 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     dense_plan,
     dense_weight_plan,
     pooling,
-    pooling_gather,
     pooling_gradient,
+    pooling_tiles,
     pooling_scatter,
 )
 FIRST = "the first that takes it"

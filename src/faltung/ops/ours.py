@@ -120,7 +120,7 @@ def key_of(name: str, tensors: Iterable[Tensor | None], numbers: Iterable[Any]) 
     parts: list[Any] = [name, torch.get_num_threads(), float32_precision()]
     for t in tensors:
         parts += (None,) if t is None else (t.shape, t.stride(), t.dtype)
-    parts += [tuple(n) if type(n) is list else n for n in numbers]
+    parts += (tuple(n) if isinstance(n, list) else n for n in numbers)
     return tuple(parts)
 
 

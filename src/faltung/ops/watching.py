@@ -12,7 +12,6 @@ from faltung import accuracy
 _OWN = {"ieee": "highest", "tf32": "high", "bf16": "medium"}
 _asked: Callable[[str, str], str] = getattr(_C, "_get_fp32_precision_getter", lambda *_: "none")
 PLAIN = (Tensor, torch.nn.Parameter)
-NUMBERS = (list, bool, int, type(None))
 
 
 def transformed() -> bool:
@@ -25,7 +24,8 @@ def watched() -> bool:
     return bool(
         _C._len_torch_dispatch_stack()
         or _C._is_torch_function_mode_enabled()
-        or transformed()
+        or _C._are_functorch_transforms_active()
+        or forward_ad._current_level >= 0
         or _C._is_any_autocast_enabled()
         or _C._get_tracing_state()
     )
@@ -38,13 +38,10 @@ def plain(arguments: Iterable[Any]) -> tuple[bool, bool]:
     """
     gradient = False
     for argument in arguments:
-        kind = type(argument)
-        if kind in PLAIN:
-            if not argument.is_cpu or not _C._has_storage(argument):
+        if isinstance(argument, Tensor):
+            if type(argument) not in PLAIN or not argument.is_cpu or not _C._has_storage(argument):
                 return False, False
             gradient = gradient or argument.requires_grad
-        elif kind not in NUMBERS and isinstance(argument, Tensor):
-            return False, False
     return True, gradient
 
 

@@ -107,7 +107,9 @@ def _spans(code: Code, spec: Spec, a: Any) -> None:
             start, stop = code.larger(x, 0), code.smaller(x + spec.window[1], a.width)
             planes.fill(code, target + done.get(), 0, start - done.get())
             divisor = planes.column_count(code, a, spec.window[1], x)
-            share = code.rounded(code.load(source + column * a.source_column, 1) / divisor, spec.kind)
+            share = code.rounded(
+                code.load(source + column * a.source_column, 1) / divisor, spec.kind
+            )
             _repeat(code, share + code.fill(0, 1), target + start, stop - start)
             done.set(stop)
         planes.fill(code, target + done.get(), 0, a.width - done.get())

@@ -39,7 +39,9 @@ class Spec:
     @property
     def several(self) -> bool:
         """Whether a task has several channels."""
-        return self.layout == "channels" or (self.layout == "rows" and self.flat and self.kind == "f32")
+        return self.layout == "channels" or (
+            self.layout == "rows" and self.flat and self.kind == "f32"
+        )
 
     def emit(self, target: Target) -> Program:
         """Write the kernel."""

@@ -23,28 +23,25 @@ def _spread(code: Code, value: Index, lanes: int) -> Any:
     return code.builder.shuffle_vector(one, nothing, zeros)
 
 
-def _loaded(code: Code, at: Pointer, lanes: int) -> Any:
-    return code.builder.load(at.value, align=8, typ=_shaped(I64, lanes))
+def distances(code: Code, at: Pointer, start: tuple[Index, int], stop: Int, lanes: int) -> Vector:
+    """Return how far "i64" elements lie behind numbers, as 32-bit integers.
 
-
-def are(code: Code, at: Pointer, position: Index, lanes: int) -> Mask:
-    """Say which of the "i64" elements at an address are one position."""
-    wanted = _spread(code, position, lanes)
-    return Mask(code, code.builder.icmp_signed("==", _loaded(code, at, lanes), wanted))
-
-
-def narrowed(code: Code, at: Pointer, stop: Int, lanes: int) -> Vector:
-    """Read "i64" elements as 32-bit integers; those outside 0 … stop - 1 become -1."""
+    Args:
+        code: The function being written.
+        at: The first element.
+        start: What is taken from the first, and how much more from each that follows.
+        stop: Distances from here on, and those below 0, become -1.
+        lanes: Number of elements.
+    """
     b, kind = code.builder, _shaped(I32, lanes)
-    whole = _loaded(code, at, lanes)
+    base = _spread(code, start[0], lanes)
+    if lanes > 1 and start[1]:
+        steps = ir.Constant(base.type, [lane * start[1] for lane in range(lanes)])
+        base = b.add(base, steps)
+    whole = b.sub(b.load(at.value, align=8, typ=_shaped(I64, lanes)), base)
     inside = b.icmp_unsigned("<", whole, _spread(code, stop, lanes))
     nowhere = ir.Constant(kind, -1 if lanes == 1 else [-1] * lanes)
     return Vector(code, b.select(inside, b.trunc(whole, kind), nowhere))
-
-
-def store_ints(code: Code, value: Vector, at: Pointer) -> None:
-    """Write 32-bit integers to "i32" elements."""
-    code.builder.store(value.value, at.value, align=4)
 
 
 def equal(code: Code, a: Vector, b: Vector) -> Mask:
