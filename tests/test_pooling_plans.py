@@ -87,7 +87,7 @@ def test_only_what_is_worth_it_wakes_other_threads(name: str) -> None:
 
 def test_windows_that_do_not_tile_are_refused_with_reasons() -> None:
     tiled = dense("max", "input", False)
-    reasons = {
+    reasons: dict[str, dict[str, Any]] = {
         "it is the input gradient of maxima and minima only": {"operation": "avg"},
         "windows do not tile the image, each beside the one before and all inside": {
             "padding": (1, 0, 0, 0)
@@ -102,5 +102,8 @@ def test_windows_that_do_not_tile_are_refused_with_reasons() -> None:
     }  # fmt: skip
     for sentence, changed in reasons.items():
         assert pooling_tiles.refuses(replace(tiled, **changed), AVX512) == sentence
-    for changed in ({"stride": (2, 1)}, {"size": (11, 12)}, {"dilation": (2, 2)}):
+    others: list[dict[str, Any]] = [
+        {"stride": (2, 1)}, {"size": (11, 12)}, {"dilation": (2, 2)}, {"window": (1, 1)},
+    ]  # fmt: skip
+    for changed in others:
         assert "do not tile" in (pooling_tiles.refuses(replace(tiled, **changed), AVX512) or "")

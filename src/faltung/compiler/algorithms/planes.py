@@ -1,6 +1,7 @@
 """What pools and their gradients share: argument block, ragged loops, divisors."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from faltung.compiler.algorithms.argument_block import read_arguments
@@ -42,14 +43,7 @@ def arguments(code: Code, kind: str) -> Any:
 
 
 def plan(
-    name: str,
-    spec: Spec,
-    problem: Problem,
-    threads: int,
-    schedule: str,
-    *,
-    guards: bool = False,
-    **sizes: int,
+    name: str, spec: Spec, problem: Problem, threads: int, schedule: str, **sizes: int
 ) -> Plan:
     """Return the plan of one call of a kernel.
 
@@ -59,7 +53,6 @@ def plan(
         problem: What is asked.
         threads: Threads there are.
         schedule: What was decided, in words.
-        guards: The kernel raises flags, which lie before the threads' own memory.
         **sizes: "rows", "blocks", "private", "phase" and "table" of `SIZES`; 0 where left out.
     """
     h, w = problem.size
@@ -79,11 +72,17 @@ def plan(
     return Plan(
         name,
         schedule,
-        (Step(spec, tuple(known.get(size, 0) for size in SIZES), guards),),
-        4 * (FLAGS * guards + known.get("private", 0) * team),
+        (Step(spec, tuple(known.get(size, 0) for size in SIZES)),),
+        known.get("private", 0) * 4 * team,
         team,
         problem.bytes / (BANDWIDTH * team),
     )
+
+
+def guarded(plan: Plan) -> Plan:
+    """Return the same plan for a kernel that raises flags: before the threads' own memory."""
+    steps = tuple(replace(step, guards=True) for step in plan.steps)
+    return replace(plan, steps=steps, workspace=4 * FLAGS + plan.workspace)
 
 
 def rows_in_block(problem: Problem, lines: int, most: int, threads: int) -> tuple[int, int]:

@@ -64,7 +64,8 @@ def _pixel(
     def tap(r: Index, s: Index) -> Int:
         """Return the distance of a tap."""
         way = r * (a.source_row * spec.dilation[0]) + s * (a.source_column * spec.dilation[1])
-        return origin + way
+        place: Int = origin + way
+        return place
 
     def block(c: Index, lanes: int, vectors: int) -> None:
         def load(r: Index, s: Index) -> list[Vector]:

@@ -77,7 +77,7 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     chunk = planes.chunk(problem.channels, problem.images, threads) if channels else 1
     sizes = {"rows": chunk, "blocks": -(-problem.channels // chunk)}
     schedule = "vectors of channels" if channels else "vectors of columns"
-    return [planes.plan(NAME, spec, problem, threads, schedule, guards=True, **sizes)]
+    return [planes.guarded(planes.plan(NAME, spec, problem, threads, schedule, **sizes))]
 
 
 def _shares(
