@@ -61,7 +61,8 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
         sizes = {"rows": chunk, "blocks": -(-problem.channels // chunk)}
         schedule = "vectors of channels"
         if across:
-            together = source == "rows" and problem.dilation[1] == 1
+            beside = source == "rows" and problem.dilation[1] == 1
+            together = beside and problem.window[1] >= target.lanes
             spec = replace(spec, source="any", sink="any", across=True, together=together)
             schedule, sizes["private"] = "vectors of channels apart", planes.STAGE
         return [planes.plan(NAME, spec, problem, threads, schedule, **sizes)]
