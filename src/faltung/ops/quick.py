@@ -165,7 +165,9 @@ def pool(operation: str, x: Tensor, written: tuple[Any, ...]) -> Tensor | None:
 def remember_pool(
     operation: str, x: Tensor, written: tuple[Any, ...], resolved: tuple[Any, ...]
 ) -> None:
-    """Note that a pool was correct, and which call computes its values."""
+    """Note that a pool was correct, and which call computes its values in this memory format."""
+    if x.requires_grad and torch.is_grad_enabled():
+        return
     implementation = seam.implementation(operation)
     if torch.compiler.is_compiling() or watched() or not x.is_cpu or implementation is None:
         return
