@@ -2,7 +2,8 @@
 
 It is gathered: an element of the input adds up the shares of the windows that contain it, in
 row-major order of the windows, as torch does, so that no two threads write to one place. Like the
-pools it runs over vectors of channels, or of columns in phases (`planes`).
+pools it runs over vectors of channels, or of columns in phases (`planes`). Windows as wide as the
+image that do not overlap are runs of memory, each of one number.
 """
 
 from dataclasses import dataclass
