@@ -114,27 +114,43 @@ class Case:
     threads: int = 1
     at_end: bool = True
 
-    def plan(self, first: Tensor, output: Tensor) -> Plan:
-        """Return the plan for these tensors."""
+    def asked(self, first: Tensor, output: Tensor) -> Problem:
+        """Return the problem for these tensors."""
         strides = [(*map(int, x.stride()),) for x in (first, output)]
-        problem = replace(
+        return replace(
             self.problem,
             kind=KINDS[first.dtype],
             strides=(strides[0], (0, 0, 0, 0), strides[1]),  # type: ignore[arg-type]
         )
-        assert self.algorithm.refuses(problem, self.target) is None
-        return self.algorithm.plans(problem, self.target, self.threads)[0]
+
+    def refuses(self, first: Tensor, output: Tensor) -> str | None:
+        """Return why the algorithm does not take these tensors, or None."""
+        return self.algorithm.refuses(self.asked(first, output), self.target)
+
+    def plan(self, first: Tensor, output: Tensor) -> Plan:
+        """Return the plan for these tensors."""
+        assert self.refuses(first, output) is None
+        return self.algorithm.plans(self.asked(first, output), self.target, self.threads)[0]
 
     def run(self, first: Tensor, second: Tensor | None, output: Tensor) -> tuple[Tensor, ...]:
         """Return `output` and `second` as the kernel leaves them, on all threads."""
+        y, at, _ = self.called(first, second, output)
+        return (y,) if at is None else (y, at)
+
+    def called(
+        self, first: Tensor, second: Tensor | None, output: Tensor
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Return `output`, `second` and the workspace as the kernel leaves them."""
         plan = self.plan(first, output)
         x, y = fenced(0, first, self.at_end), fenced(1, output, self.at_end)
         at = None if second is None else fenced(2, second, self.at_end)
         bytes_needed = plan.workspace // plan.threads * self.threads
         room = fenced(3, torch.full((max(bytes_needed // 4, 16),), float("nan")), self.at_end)
+        if plan.guarded:
+            room[: 2 * self.threads] = 0  # flags
         addresses = (x.data_ptr(), 0 if at is None else at.data_ptr(), 0, y.data_ptr())
         for step in plan.steps:
             block = ADDRESSES(*addresses, room.data_ptr(), 0, 0)
             block += struct.pack(f"{len(step.numbers)}q", *step.numbers)
             loaded(step.spec, self.target).run(block, self.threads)
-        return (y,) if at is None else (y, at)
+        return y, at, room

@@ -42,6 +42,7 @@ LAYERS = [
     [
         "compiler.emit.exponential",
         "compiler.emit.interpreted",
+        "compiler.emit.positions",
         "compiler.emit.program",
         "compiler.emit.shorts",
         "compiler.emit.words",
@@ -110,6 +111,7 @@ LAYERS = [
         "compiler.algorithms.depthwise_weight",
         "compiler.algorithms.pooling_gradient",
         "compiler.algorithms.pooling_rows",
+        "compiler.algorithms.pooling_tiles",
         "compiler.algorithms.winograd_plan",
     ],
     [

@@ -53,7 +53,7 @@ def calls() -> dict[str, tuple[Any, tuple[Any, ...]]]:
         ),
         "extreme_pool2d_gradient": (
             OPERATIONS.extreme_pool2d_gradient,
-            (leaf(*at.shape), at, [6, 7]),
+            (leaf(*at.shape), at, [6, 7], SIZE, STRIDE, SIDES, [1, 1], True),
         ),
         "avg_pool2d": (OPERATIONS.avg_pool2d, (x, *mean)),
         "avg_pool2d_gradient": (

@@ -205,6 +205,15 @@ def test_gradients_flow_through_views_and_expanded_gradients(
     assert torch.equal(x.grad, copied.grad)
 
 
+def test_maxima_hand_on_that_there_is_no_gradient() -> None:
+    for pool in (F.max_pool2d, F.min_pool2d):
+        x = leaf(1, 1, 2, 4, 4)
+        y = pool(x, 2)
+        y.grad_fn.register_prehook(lambda grads: (None,) * len(grads))  # type: ignore[union-attr]
+        y.sum().backward()
+        assert x.grad is None
+
+
 def test_nothing_is_recorded_without_grad() -> None:
     x, w = leaf(1, 1, 2, 4, 4), leaf(2, 2, 2, 3, 3)
     with torch.no_grad():

@@ -1,141 +1,17 @@
 """Kernels of pools and their gradients against torch's, bit for bit."""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
-from torch import Tensor
 
 import kernels
-from faltung.compiler import machine
-from faltung.compiler.algorithms import pooling, pooling_gradient, pooling_scatter
-from faltung.compiler.problem import Problem
-from faltung.compiler.target import pretending
-from faltung.geometry import Window
+from faltung.compiler.algorithms import pooling, pooling_gradient, pooling_scatter, pooling_tiles
 from faltung.ops.theirs import pooling as theirs
 from layouts import LAYOUTS
-from strategies import suite
-
-TARGETS = {  # the first cache of one is so small that images are cut into blocks of few rows
-    "avx2": replace(pretending(machine.host(), "avx2"), l1=4096),
-    "vector128": pretending(machine.host(), "vector128"),
-}
-DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
-GEOMETRIES = (  # window, stride, dilation
-    ((3, 3), (2, 2), (1, 1)),
-    ((2, 2), (2, 2), (1, 1)),
-    ((3, 2), (1, 1), (1, 1)),
-    ((2, 5), (3, 3), (2, 1)),
-    ((3, 3), (1, 2), (2, 3)),
-    ((1, 2), (2, 4), (1, 1)),
-    ((7, 6), (2, 1), (1, 1)),
-)
-STRANGE = [float("nan"), float("inf"), float("-inf"), 0.0, -0.0]
-OPERATIONS = ("max", "min", "avg")
-few = settings(suite, max_examples=20)  # for each of twenty tests; most compile a kernel
-WRITTEN = [name for name in LAYOUTS if not name.startswith("expanded")]
-
-
-@dataclass(frozen=True)
-class Pool:
-    """A drawn pool: where it slides, over what, and how that lies in memory."""
-
-    shape: tuple[int, int, int, int]
-    windows: tuple[Window, Window]
-    layouts: tuple[str, str]
-    threads: int
-    at_end: bool
-    count_padding: bool
-    divisor: int
-    seed: int
-
-    @property
-    def result(self) -> tuple[int, int]:
-        """Height and width of the output."""
-        rows, columns = self.windows
-        return rows.output(self.shape[2]), columns.output(self.shape[3])
-
-    def data(self, size: tuple[int, int], *, ties: bool) -> Tensor:
-        """Return elements with NaN, infinities and zeros of both signs among them."""
-        random = torch.Generator().manual_seed(self.seed)
-        x = torch.randn((*self.shape[:2], *size), generator=random)
-        if ties:
-            x = x.mul(2).round()
-        strange = torch.tensor(STRANGE if ties else [*STRANGE[:3], *STRANGE[3:] * 9])
-        places = torch.randint(0, x.numel(), (x.numel() // (3 if ties else 9),), generator=random)
-        picked = torch.randint(0, len(strange), places.shape, generator=random)
-        x.view(-1)[places] = strange[picked]
-        if self.seed % 7 == 0:
-            x[:, 0] = [float("inf"), float("-inf"), float("nan")][self.seed % 3]
-        return x
-
-    def problem(self, operation: str, direction: str) -> Problem:
-        """Return the problem; kind and strides come with the tensors."""
-        rows, columns = self.windows
-        return Problem(
-            operation,
-            direction,
-            self.shape[0],
-            1,
-            self.shape[1],
-            self.shape[1],
-            self.shape[2:],
-            self.result,
-            (rows.size, columns.size),
-            (rows.stride, columns.stride),
-            (rows.before, rows.after, columns.before, columns.after),
-            (rows.dilation, columns.dilation),
-            count_padding=self.count_padding,
-            divisor=self.divisor,
-        )
-
-    def case(self, algorithm: Any, problem: Problem, level: str) -> kernels.Case:
-        """Return the kernel for a level of instructions."""
-        return kernels.Case(algorithm, problem, TARGETS[level], self.threads, self.at_end)
-
-
-@st.composite
-def pools(draw: st.DrawFn, dilated: bool = True) -> Pool:
-    """Draw a pool whose every window sees the image."""
-    taps, stride, dilation = draw(st.sampled_from(GEOMETRIES))
-    dilation = dilation if dilated else (1, 1)
-    ceil, padded, windows, size = draw(st.booleans()), draw(st.booleans()), [], []
-    for n, s, d in zip(taps, stride, dilation, strict=True):
-        before, after = draw(st.integers(0, n // 2 * padded)), draw(st.integers(0, n * padded))
-        whole = d * (n - 1) + 1
-        length = max(whole - before - after, 1) + draw(st.integers(0, 8) | st.integers(0, 40))
-        window = Window(n, s, d, before, after, ceil)
-        if window.blind(length) is not None:
-            window, length = Window(n, s, d, ceil=ceil), max(length, whole)
-        windows.append(window)
-        size.append(length)
-    dense = st.sampled_from(["contiguous", "channels_last"])
-    layouts = st.sampled_from(["contiguous", "channels_last", *LAYOUTS])
-    channels = draw(st.sampled_from([1, 2, 3, 5, 8, 12, 37]))
-    return Pool(
-        shape=(draw(st.integers(1, 3)), channels, size[0], size[1]),
-        windows=(windows[0], windows[1]),
-        layouts=(draw(layouts), draw(dense | st.sampled_from(WRITTEN))),
-        threads=draw(st.sampled_from([1, 2])),
-        at_end=draw(st.booleans()),
-        count_padding=draw(st.booleans()),
-        divisor=draw(st.sampled_from([0, 0, 3, 5])),
-        seed=draw(st.integers(0, 1000)),
-    )
-
-
-def assert_same(actual: Tensor, expected: Tensor) -> None:
-    """Assert the same bits; any NaN equals any other."""
-    assert actual.dtype == expected.dtype
-    assert actual.shape == expected.shape
-    lost = torch.isnan(expected)
-    assert torch.equal(torch.isnan(actual), lost)
-    whole = torch.int32 if expected.dtype == torch.float32 else torch.int16
-    got, wanted = (x.contiguous().view(whole)[~lost] for x in (actual, expected))
-    assert torch.equal(got, wanted)
+from pooled import DTYPES, OPERATIONS, TARGETS, Pool, assert_same, few, pools, spans, tilings
 
 
 @pytest.mark.parametrize("level", TARGETS)
@@ -144,7 +20,7 @@ def assert_same(actual: Tensor, expected: Tensor) -> None:
 @few
 @given(data=st.data(), indices=st.booleans())
 def test_pools(operation: str, kind: str, level: str, data: st.DataObject, indices: bool) -> None:
-    pool = data.draw(pools(dilated=operation != "avg"))
+    pool = data.draw(pools(dilated=operation != "avg") | spans())
     indices = indices and operation != "avg"
     values = pool.data(pool.shape[2:], ties=operation != "avg").to(DTYPES[kind])
     x = LAYOUTS[pool.layouts[0]](values)
@@ -169,7 +45,7 @@ def test_pools(operation: str, kind: str, level: str, data: st.DataObject, indic
 @pytest.mark.parametrize("level", TARGETS)
 @pytest.mark.parametrize("kind", DTYPES)
 @few
-@given(pool=pools(dilated=False))
+@given(pool=pools(dilated=False) | spans())
 def test_gradients_of_means(kind: str, level: str, pool: Pool) -> None:
     dy = LAYOUTS[pool.layouts[0]](pool.data(pool.result, ties=False).to(DTYPES[kind]))
     dx = kernels.blank(LAYOUTS[pool.layouts[1]](torch.empty(pool.shape, dtype=dy.dtype)))
@@ -186,7 +62,7 @@ def test_gradients_of_means(kind: str, level: str, pool: Pool) -> None:
 @pytest.mark.parametrize("level", TARGETS)
 @pytest.mark.parametrize("kind", DTYPES)
 @few
-@given(pool=pools(), outside=st.booleans())
+@given(pool=pools() | spans(), outside=st.booleans())
 def test_gradients_of_extremes(kind: str, level: str, pool: Pool, outside: bool) -> None:
     dy = LAYOUTS[pool.layouts[1]](pool.data(pool.result, ties=False).to(DTYPES[kind]))
     dx = kernels.blank(LAYOUTS[pool.layouts[1]](torch.empty(pool.shape, dtype=dy.dtype)))
@@ -209,3 +85,32 @@ def test_gradients_of_extremes(kind: str, level: str, pool: Pool, outside: bool)
     )
     assert_same(got, truth)
     assert kernels.gaps_untouched(got)
+
+
+@pytest.mark.parametrize("level", TARGETS)
+@pytest.mark.parametrize("kind", DTYPES)
+@pytest.mark.parametrize("lost", ["none", "another window's", "outside"])
+@few
+@given(pool=tilings())
+def test_gradients_of_tiles(lost: str, kind: str, level: str, pool: Pool) -> None:
+    dy = LAYOUTS[pool.layouts[1]](pool.data(pool.result, ties=False).to(DTYPES[kind]))
+    dx = kernels.blank(LAYOUTS[pool.layouts[1]](torch.empty(pool.shape, dtype=dy.dtype)))
+    size = list(pool.shape[2:])
+    _, at = theirs.max_pool2d(pool.data(pool.shape[2:], ties=True), pool.windows)
+    positions = kernels.blank(dy, torch.int64)
+    positions.copy_(at)
+    plane, right = size[0] * size[1], int(at[-1, -1, -1, -1])
+    assume(lost != "another window's" or at[0, 0].numel() > 1)
+    elsewhere = {
+        "none": [right],
+        "another window's": [int(at[-1, -1, 0, 0])],
+        "outside": [right + 2**32, right - 2**32, -1, plane, 2**31, 2**62],
+    }[lost]
+    positions[-1, -1, -1, -1] = elsewhere[pool.seed % len(elsewhere)]
+    case = pool.case(pooling_tiles, pool.problem("max", "input"), level)
+    assume(case.refuses(dy, dx) is None)
+    got, _, room = case.called(dy, positions, dx)
+    assert bool(room.view(torch.int64)[: pool.threads].any()) == (lost != "none")
+    assert kernels.gaps_untouched(got)
+    if lost == "none":
+        assert_same(got, theirs.extreme_pool2d_gradient(dy.contiguous(), at, size))

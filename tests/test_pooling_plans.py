@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from faltung.compiler import machine
-from faltung.compiler.algorithms import pooling, pooling_gradient, pooling_scatter
+from faltung.compiler.algorithms import pooling, pooling_gradient, pooling_scatter, pooling_tiles
 from faltung.compiler.problem import KINDS, Problem, dense_strides
 from faltung.compiler.target import Target
 
@@ -31,6 +31,7 @@ ALGORITHMS = {
     "pooling": (pooling, "forward", OPERATIONS),
     "pooling gradient": (pooling_gradient, "input", ("avg",)),
     "pooling scatter": (pooling_scatter, "input", ("max", "min")),
+    "pooling tiles": (pooling_tiles, "input", ("max", "min")),
 }
 
 
@@ -48,7 +49,7 @@ def test_kernels_compile_for_wider_vectors_than_these(name: str, kind: str, last
 
 @pytest.mark.parametrize("direction", ["forward", "input"])
 @pytest.mark.parametrize("operation", [*OPERATIONS, "conv"])
-def test_a_problem_is_refused_by_all_but_one(operation: str, direction: str) -> None:
+def test_a_problem_is_refused_by_all_that_are_for_others(operation: str, direction: str) -> None:
     problem = dense(operation, direction, False)
     takers = {
         name
@@ -82,3 +83,27 @@ def test_only_what_is_worth_it_wakes_other_threads(name: str) -> None:
     large = algorithm.plans(replace(small, images=64), AVX512, 4)[0]
     assert large.threads == 4
     assert large.workspace % (4 * 64) == 0
+
+
+def test_windows_that_do_not_tile_are_refused_with_reasons() -> None:
+    tiled = dense("max", "input", False)
+    reasons: dict[str, dict[str, Any]] = {
+        "it is the input gradient of maxima and minima only": {"operation": "avg"},
+        "windows do not tile the image, each beside the one before and all inside": {
+            "padding": (1, 0, 0, 0)
+        },
+        "positions in the image need more than 32 bits": {"size": (2**15, 2**15)},
+        "it compares each element of a window, up to 9, and here are 20": {
+            "window": (10, 2), "stride": (10, 2), "result": (1, 6),
+        },
+        "it weaves up to 2 columns of a window into rows, and here are 3": {
+            "window": (2, 3), "stride": (2, 3), "result": (6, 4),
+        },
+    }  # fmt: skip
+    for sentence, changed in reasons.items():
+        assert pooling_tiles.refuses(replace(tiled, **changed), AVX512) == sentence
+    others: list[dict[str, Any]] = [
+        {"stride": (2, 1)}, {"size": (11, 12)}, {"dilation": (2, 2)}, {"window": (1, 1)},
+    ]  # fmt: skip
+    for changed in others:
+        assert "do not tile" in (pooling_tiles.refuses(replace(tiled, **changed), AVX512) or "")

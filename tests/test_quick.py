@@ -152,6 +152,20 @@ def test_what_is_remembered_stays_within_its_limit(monkeypatch: pytest.MonkeyPat
         assert max(held) <= 2
 
 
+@pytest.mark.parametrize("kind", ["max", "min"])
+def test_pools_have_a_short_way_in_each_memory_format(kind: str) -> None:
+    pool, written = getattr(F, f"{kind}_pool2d"), (3, 2, 1, 1, False)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        x = torch.randn(2, 5, 9, 8).contiguous(memory_format=layout)
+        expected = pool(x, *written)
+        found = quick.pool(f"{kind}_pool2d_values", x, written)
+        assert found is not None
+        assert torch.equal(found, expected)
+        assert found.stride() == expected.stride()
+        x.requires_grad_()
+        assert quick.pool(f"{kind}_pool2d_values", x, written) is None
+
+
 def test_layers_are_copied_and_still_compute() -> None:
     from faltung import nn
 

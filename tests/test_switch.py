@@ -241,6 +241,20 @@ def test_wrong_arguments_of_backward_are_judged_by_torch(calls: Counter[str]) ->
     assert not calls
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_positions_of_a_backward_may_be_anywhere_in_the_image(
+    layout: torch.memory_format, calls: Counter[str]
+) -> None:
+    x, dy = (values(2, 9, *n).contiguous(memory_format=layout) for n in ((6, 8), (3, 4)))
+    at = torch.randint(0, 48, dy.shape).contiguous(memory_format=layout)
+    backward = torch.ops.aten.max_pool2d_with_indices_backward
+    given = (dy, x, [2, 2], [2, 2], [0, 0], [1, 1], False, at)
+    expected = backward(*given)
+    with switch.enabled():
+        assert torch.equal(backward(*given), expected)
+    assert calls == {EXTREME: 1}
+
+
 def test_each_gradient_is_ours_where_we_have_it(calls: Counter[str]) -> None:
     modules = nn.Conv2d(4, 6, 3), nn.ConvTranspose2d(4, 6, 3)
     expected = [step(module, X) for module in modules]

@@ -90,7 +90,7 @@ def test_pools_and_gradients(name: str, form: str) -> None:
     assert torch.equal(ours_pooling.extreme_values("max", x, *geometry), values)
     dy = whole(form, *values.shape)
     assert torch.equal(
-        ours_pooling.extreme_gradient(dy, at, size),
+        ours_pooling.extreme_gradient(dy, at, size, *geometry),
         pooling.extreme_pool2d_gradient(dy, at, [*size]),
     )
     if dilation == [1, 1]:

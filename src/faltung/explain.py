@@ -123,10 +123,13 @@ class Why:
             lines.append(("measured", f"{self._rate(self.milliseconds / 1e3)}, median"))
         if plan.guarded:
             other = "torch's" if self.otherwise is None else self.otherwise.algorithm
-            numbers = "weights are infinite or NaN"
-            if not plan.exact:
-                numbers = "numbers are infinite, NaN, or of a size that it cannot treat"
-            lines.append(("otherwise", f"{other}, where {numbers}"))
+            if self.problem.operation != "conv":
+                cause = "a position lies outside its window"
+            elif plan.exact:
+                cause = "weights are infinite or NaN"
+            else:
+                cause = "numbers are infinite, NaN, or of a size that it cannot treat"
+            lines.append(("otherwise", f"{other}, where {cause}"))
         return lines
 
     def _rate(self, seconds: float) -> str:

@@ -199,7 +199,8 @@ def _failure(piece: Piece, problem: Problem) -> str | None:
         for draw in (integers, normal):
             given = operands(problem, draw)
             ours.run(call, *given.addresses)
-            fault = wrong(problem, given, exact=draw is integers and plan.exact)
+            exact = problem.operation != "conv" or plan.exact
+            fault = wrong(problem, given, exact=draw is integers and exact)
             if fault is not None:
                 return f"{problem}: {fault} ({draw.__name__})"
     except Exception as error:

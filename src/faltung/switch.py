@@ -152,8 +152,7 @@ def _pool_backward(operation: str, theirs: Theirs, *arguments: Any) -> Any:
     fits = choice.ours and placed and _plain(dy, x)
     if not fits or dy.shape != _pooled(x, size, stride, padding, rest):
         return theirs(*arguments)
-    window = [] if at else [size, stride, _sides(padding), *rest]
-    return _run(choice, dy, *at, list(x.shape[2:]), *window)
+    return _run(choice, dy, *at, list(x.shape[2:]), size, stride, _sides(padding), *rest)
 
 
 OVERRIDES: dict[str, Callable[..., Any]] = {

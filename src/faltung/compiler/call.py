@@ -89,7 +89,7 @@ class Call:
                 # A team may turn out smaller than asked; then the flags of the others stay as here.
                 ctypes.memset(room, 0, 8 * self.threads)
             run(block + numbers, self.threads)
-            if guards and any((ctypes.c_int64 * self.threads).from_address(room)):
+            if guards and any(ctypes.string_at(room, 8 * self.threads)):
                 return False
         return True
 

@@ -15,6 +15,7 @@ from faltung.compiler.algorithms import (
     pooling,
     pooling_gradient,
     pooling_scatter,
+    pooling_tiles,
     winograd_plan,
     winograd_weight_plan,
 )
@@ -32,6 +33,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     dense_weight_plan,
     pooling,
     pooling_gradient,
+    pooling_tiles,
     pooling_scatter,
 )
 FIRST = "the first that takes it"

@@ -143,6 +143,7 @@ def _extreme(
             return values
     known = quick.resolved(operation, (input,), written)
     if known is not None:
+        quick.remember_pool(f"{operation}_values", input, written, known)
         return _pooled(kind, input, known, return_indices)
     x = checks.image(operation, input)
     checks.element_type(
@@ -228,6 +229,7 @@ def avg_pool2d(
             return done
     known = quick.resolved("avg_pool2d", (input,), written)
     if known is not None:
+        quick.remember_pool("avg_pool2d", input, written, known)
         means: Tensor = ops.avg_pool2d(input, *known)
         return means
     x = checks.image("avg_pool2d", input)

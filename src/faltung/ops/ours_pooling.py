@@ -1,6 +1,6 @@
 """Our pooling kernels under the operators: maxima, minima, means and their gradients."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -9,13 +9,21 @@ from torch import Tensor
 from faltung.compiler.call import Call
 from faltung.compiler.problem import Problem
 from faltung.geometry import Window, windows
-from faltung.ops.ours import KINDS, Known, addresses, key_of, prepared, recalled, run, usable
+from faltung.ops.ours import KINDS, Known, addresses, prepared, recalled, run, usable
 from faltung.ops.registry import empty, memory_format, slid
 from faltung.ops.theirs import pooling as theirs
 
 Ints = list[int]
 Windows = tuple[Window, Window]
-NO_WINDOW = (Window(1), Window(1))
+
+
+def _key(name: str, tensors: Iterable[Tensor], numbers: Iterable[Any]) -> tuple[Any, ...]:
+    """Return the plain key of a call: all that its plan depends on."""
+    forms = [(t.shape, t.stride(), t.dtype) for t in tensors]
+    return (
+        name, torch.get_num_threads(), *forms,
+        *[tuple(n) if type(n) is list else n for n in numbers],
+    )  # fmt: skip
 
 
 def planned(
@@ -64,7 +72,7 @@ def extreme(operation: str, x: Tensor, *geometry: Any) -> tuple[Tensor, Tensor]:
         over = windows(*geometry)
         return planned(operation, "forward", x, slid(x, x.shape[1], over), over, indices=True)
 
-    known = recalled(key_of(operation, (x,), geometry), resolve)
+    known = recalled(_key(operation, (x,), geometry), resolve)
     if known is not None:
         at = torch.empty_strided(known[1], known[2], dtype=torch.int64)
         y = _run(known, x, at)
@@ -81,7 +89,7 @@ def known_extreme(operation: str, x: Tensor, geometry: Sequence[Any]) -> Known |
         over = windows(*geometry)
         return planned(operation, "forward", x, slid(x, x.shape[1], over), over)
 
-    return recalled(key_of(f"{operation} alone", (x,), geometry), resolve)
+    return recalled(_key(f"{operation} alone", (x,), geometry), resolve)
 
 
 def extreme_values(operation: str, x: Tensor, *geometry: Any) -> Tensor:
@@ -93,8 +101,11 @@ def extreme_values(operation: str, x: Tensor, *geometry: Any) -> Tensor:
     return pool(x, windows(*geometry))[0]
 
 
-def extreme_gradient(dy: Tensor, at: Tensor, size: Sequence[int]) -> Tensor:
-    """Send every gradient to the position its maximum or minimum came from."""
+def extreme_gradient(dy: Tensor, at: Tensor, size: Sequence[int], *geometry: Any) -> Tensor:
+    """Send every gradient to the position its maximum or minimum came from.
+
+    The windows only say where positions are expected; they may be anywhere in the image.
+    """
     if at.shape != dy.shape or at.dtype != torch.int64 or not at.is_cpu:
         return theirs.extreme_pool2d_gradient(dy, at, list(size))
     if dy.stride() != at.stride():  # a kernel walks both alike
@@ -102,9 +113,9 @@ def extreme_gradient(dy: Tensor, at: Tensor, size: Sequence[int]) -> Tensor:
 
     def resolve() -> tuple[Call | None, Tensor] | None:
         out = empty(dy, (*dy.shape[:2], *size), memory_format(dy))
-        return planned("max", "input", dy, out, NO_WINDOW, indices=True)
+        return planned("max", "input", dy, out, windows(*geometry), indices=True)
 
-    known = recalled(key_of("extreme gradient", (dy, at), size), resolve)
+    known = recalled(_key("extreme gradient", (dy, at), (size, *geometry)), resolve)
     dx = _run(known, dy, at)
     return theirs.extreme_pool2d_gradient(dy, at, list(size)) if dx is None else dx
 
@@ -118,7 +129,7 @@ def known_avg(x: Tensor, rest: Sequence[Any]) -> Known | None:
         out = slid(x, x.shape[1], over)
         return planned("avg", "forward", x, out, over, divisor=divisor, count_padding=count)
 
-    return recalled(key_of("avg", (x,), rest), resolve)
+    return recalled(_key("avg", (x,), rest), resolve)
 
 
 def avg_pool2d(x: Tensor, *rest: Any) -> Tensor:
@@ -139,7 +150,7 @@ def avg_pool2d_gradient(dy: Tensor, shape: Ints, *rest: Any) -> Tensor:
         out = empty(dy, (*dy.shape[:2], *shape), memory_format(dy))
         return planned("avg", "input", dy, out, over, divisor=divisor, count_padding=count)
 
-    known = recalled(key_of("avg gradient", (dy,), (shape, *rest)), resolve)
+    known = recalled(_key("avg gradient", (dy,), (shape, *rest)), resolve)
     dx = _run(known, dy)
     if dx is not None:
         return dx

@@ -24,6 +24,12 @@ def _pooled(x: Tensor, over: Windows, dtype: torch.dtype | None = None) -> Tenso
     return y if dtype is None else y.to(dtype)
 
 
+EXTREME_GEOMETRY = (
+    "SymInt[2] size, SymInt[2] stride, SymInt[4] padding, SymInt[2] dilation, bool ceil_mode"
+)
+NO_GEOMETRY = (None,) * 5
+
+
 def _register_extreme(
     name: str, extreme: Callable[[Tensor, Windows], tuple[Tensor, Tensor]]
 ) -> Callable[..., tuple[Tensor, Tensor]]:
@@ -39,18 +45,21 @@ def _register_extreme(
         return _pooled(x, over), _pooled(x, over, torch.int64)
 
     def keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        ctx.size = list(inputs[0].shape[2:])
+        x, *ctx.geometry = inputs
+        ctx.size = list(x.shape[2:])
+        ctx.set_materialize_grads(False)  # there is none of positions, and zeros would be made
         ctx.mark_non_differentiable(output[1])
         ctx.save_for_backward(output[1])
 
-    def backward(ctx: Any, dy: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, dy: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
+        if dy is None:
+            return None, *NO_GEOMETRY
         (at,) = ctx.saved_tensors
-        return extreme_pool2d_gradient(dy, at, ctx.size), None, None, None, None, None
+        return extreme_pool2d_gradient(dy, at, ctx.size, *ctx.geometry), *NO_GEOMETRY
 
     return register(
         name,
-        "(Tensor input, SymInt[2] size, SymInt[2] stride, SymInt[4] padding, SymInt[2] dilation,"
-        " bool ceil_mode) -> (Tensor, Tensor)",
+        f"(Tensor input, {EXTREME_GEOMETRY}) -> (Tensor, Tensor)",
         theirs=run,
         fake=fake,
         backward=backward,
@@ -82,12 +91,12 @@ def _register_values(
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         (x,) = ctx.saved_tensors
         _, at = with_positions(x, *ctx.geometry)
-        return extreme_pool2d_gradient(dy, at, list(x.shape[2:])), None, None, None, None, None
+        size = list(x.shape[2:])
+        return extreme_pool2d_gradient(dy, at, size, *ctx.geometry), *NO_GEOMETRY
 
     return register(
         name,
-        "(Tensor input, SymInt[2] size, SymInt[2] stride, SymInt[4] padding, SymInt[2] dilation,"
-        " bool ceil_mode) -> Tensor",
+        f"(Tensor input, {EXTREME_GEOMETRY}) -> Tensor",
         theirs=run,
         fake=fake,
         backward=backward,
@@ -95,8 +104,12 @@ def _register_values(
     )
 
 
-def _gradient_fake(dy: Tensor, at: Tensor, size: Ints) -> Tensor:
-    return empty(dy, (*dy.shape[:2], *size), memory_format(dy))
+def _gradient(dy: Tensor, at: Tensor, shape: Ints, *_: Any) -> Tensor:
+    return theirs.extreme_pool2d_gradient(dy, at, shape)
+
+
+def _gradient_fake(dy: Tensor, at: Tensor, shape: Ints, *_: Any) -> Tensor:
+    return empty(dy, (*dy.shape[:2], *shape), memory_format(dy))
 
 
 def _keep_gradient(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -105,13 +118,13 @@ def _keep_gradient(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _backward_gradient(ctx: Any, ddx: Tensor) -> tuple[Tensor | None, ...]:
     (at,) = ctx.saved_tensors
-    return ddx.flatten(2).gather(2, at.flatten(2)).view(at.shape), None, None
+    return ddx.flatten(2).gather(2, at.flatten(2)).view(at.shape), None, None, *NO_GEOMETRY
 
 
 extreme_pool2d_gradient = register(
     "extreme_pool2d_gradient",
-    "(Tensor grad, Tensor positions, SymInt[2] size) -> Tensor",
-    theirs=theirs.extreme_pool2d_gradient,
+    f"(Tensor grad, Tensor positions, SymInt[2] shape, {EXTREME_GEOMETRY}) -> Tensor",
+    theirs=_gradient,
     fake=_gradient_fake,
     backward=_backward_gradient,
     setup_context=_keep_gradient,

@@ -45,6 +45,9 @@ def _types(written: tuple[Any, ...]) -> tuple[Any, ...]:
     Raises:
         TypeError: One may change while it stays the same object, as a tensor of one element may.
     """
+    kinds = tuple(map(type, written))
+    if CONSTANT.issuperset(kinds):
+        return kinds
     found: list[Any] = []
     for a in written:
         kind: Any = type(a)
@@ -162,7 +165,9 @@ def pool(operation: str, x: Tensor, written: tuple[Any, ...]) -> Tensor | None:
 def remember_pool(
     operation: str, x: Tensor, written: tuple[Any, ...], resolved: tuple[Any, ...]
 ) -> None:
-    """Note that a pool was correct, and which call computes its values."""
+    """Note that a pool was correct, and which call computes its values in this memory format."""
+    if x.requires_grad and torch.is_grad_enabled():
+        return
     implementation = seam.implementation(operation)
     if torch.compiler.is_compiling() or watched() or not x.is_cpu or implementation is None:
         return

@@ -53,6 +53,7 @@ def register(
         LIBRARY.impl(name, _without_autocast(operator, device, cast=autocast), key)
 
     derived = _derived(name, backward, setup_context)
+    tensors = signature.partition("->")[0].count("Tensor")  # they come before all numbers
 
     def call(*arguments: Any) -> Any:
         if torch.compiler.is_compiling():
@@ -62,12 +63,12 @@ def register(
             # torch's own operators know both.
             return theirs(*arguments) if transformed() else operator(*arguments)
         # Where nothing watches, the dispatcher's way through Python would cost 50 us and more.
-        direct, gradient = plain(arguments)
+        direct, gradient = plain(arguments[:tensors])
         if not direct:
             return operator(*arguments)
         if gradient and torch.is_grad_enabled():
             return derived.apply(*arguments)
-        return on_cpu(*arguments)
+        return seam.runner(name, arguments[0])(*arguments)
 
     return call
 

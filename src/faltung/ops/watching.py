@@ -24,7 +24,8 @@ def watched() -> bool:
     return bool(
         _C._len_torch_dispatch_stack()
         or _C._is_torch_function_mode_enabled()
-        or transformed()
+        or _C._are_functorch_transforms_active()
+        or forward_ad._current_level >= 0
         or _C._is_any_autocast_enabled()
         or _C._get_tracing_state()
     )

@@ -81,6 +81,17 @@ def split(code: Code, line: Pointer, column: Index, width: Int, targets: Sequenc
             code.store(code.load(line + x * column, 1), targets[q] + whole)
 
 
+def woven(code: Code, parts: Sequence[Vector]) -> list[Vector]:
+    """Return the elements of one phase or two in the order of a row."""
+    if len(parts) == 1:
+        return [*parts]
+    even, odd = parts
+    lanes = even.value.type.count
+    halves = (0, lanes // 2)
+    places = [[half + i // 2 + i % 2 * lanes for i in range(lanes)] for half in halves]
+    return [code.shuffle(even, odd, mixed) for mixed in places]
+
+
 def merge(code: Code, sources: Sequence[Pointer], width: Int, line: Pointer, column: Index) -> None:
     """Copy a row in phases to a line of a tensor: `split` the other way round."""
     step = len(sources)
@@ -88,14 +99,12 @@ def merge(code: Code, sources: Sequence[Pointer], width: Int, line: Pointer, col
 
     def some(k: Index, lanes: int) -> None:
         parts = [code.load(source + k, lanes) for source in sources]
-        even, odd = parts[0], parts[-1]
         at = line + k * step * column
         if step == 1 and column == 1:
             code.store(parts[0], at)
         elif step == 2 and column == 1 and lanes > 1:
-            for half in (0, lanes // 2):
-                mixed = [half + i // 2 + i % 2 * lanes for i in range(lanes)]
-                code.store(code.shuffle(even, odd, mixed), at + 2 * half)
+            for i, mixed in enumerate(woven(code, parts)):
+                code.store(mixed, at + i * lanes)
         else:
             for q, part in enumerate(parts):
                 code.scatter(part, at + q * column, step * column)

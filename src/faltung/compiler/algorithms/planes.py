@@ -1,6 +1,7 @@
 """What pools and their gradients share: argument block, ragged loops, divisors."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from faltung.compiler.algorithms.argument_block import read_arguments
@@ -21,6 +22,8 @@ SIZES = (
 )  # fmt: skip
 
 TAPS = 1024  # taps of a window at most
+FLAGS = 512  # float32 elements at the start of a guarded workspace: one 64-bit flag a thread
+LINE = 16  # channels of a pixel that a thread takes at least: a line of the cache
 SIDE = 64  # stride at most
 
 
@@ -65,7 +68,7 @@ def plan(
     for tensor, strides in (("source", problem.strides[0]), ("target", problem.strides[2])):
         axes = ("image", "channel", "row", "column")
         known |= {f"{tensor}_{axis}": step for axis, step in zip(axes, strides, strict=True)}
-    team = 1 if problem.bytes < SERIAL else threads
+    team = 1 if problem.bytes < SERIAL else min(threads, FLAGS // 2)
     return Plan(
         name,
         schedule,
@@ -74,6 +77,12 @@ def plan(
         team,
         problem.bytes / (BANDWIDTH * team),
     )
+
+
+def guarded(plan: Plan) -> Plan:
+    """Return the same plan for a kernel that raises flags: before the threads' own memory."""
+    steps = tuple(replace(step, guards=True) for step in plan.steps)
+    return replace(plan, steps=steps, workspace=4 * FLAGS + plan.workspace)
 
 
 def rows_in_block(problem: Problem, lines: int, most: int, threads: int) -> tuple[int, int]:
@@ -90,6 +99,18 @@ def rows_in_block(problem: Problem, lines: int, most: int, threads: int) -> tupl
     blocks = min(max(-(-lines // max(most, 1)), wanted), lines)
     rows = -(-lines // blocks)
     return rows, -(-lines // rows)
+
+
+def chunk(channels: int, tasks: int, threads: int) -> int:
+    """Return how many channels, of those that lie side by side, a thread takes at a time.
+
+    Args:
+        channels: Channels there are.
+        tasks: Parts of the work that have all of them.
+        threads: Threads that want some each.
+    """
+    share = -(-channels // -(-threads // max(tasks, 1)))
+    return min(-(-share // LINE) * LINE, channels)
 
 
 def widths(target: Target) -> list[int]:
@@ -161,6 +182,22 @@ def column_counts(code: Code, a: Any, window: int, stride: int, table: Pointer) 
     """Tabulate `column_count` of every output column."""
     with code.loop(a.columns) as x:
         code.store(column_count(code, a, window, x * stride - a.left), table + x)
+
+
+def around(
+    code: Code, position: Index, extent: int, stride: int, count: Int
+) -> tuple[Index, Index]:
+    """Return the first window that contains a padded position, and the end of those that do.
+
+    Args:
+        code: The function being written.
+        position: The distance from the first element of padding.
+        extent: Elements from a window's first to its last.
+        stride: Step of the window.
+        count: Number of windows.
+    """
+    first = code.larger(position - (extent - stride), 0) // stride
+    return first, code.smaller(position // stride + 1, count)
 
 
 def over_channels(

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from faltung.compiler.algorithms import planes, pooling_channels, pooling_rows
 from faltung.compiler.algorithms.argument_block import rounded
-from faltung.compiler.algorithms.pooling_shape import Shape
+from faltung.compiler.algorithms.pooling_shape import Shape, flattened
 from faltung.compiler.emit import Program
 from faltung.compiler.plan import Plan
 from faltung.compiler.problem import Problem
@@ -42,6 +42,9 @@ def refuses(problem: Problem, target: Target) -> str | None:
 
 def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     """Return candidates, the best first."""
+    flat = flattened(problem)
+    if flat.result[1] * 2 <= target.lanes <= flat.channels:
+        problem = flat
     (_, w), (lines, columns) = problem.size, problem.result
     source = planes.layout(problem.strides[0], problem.channels, w)
     sink = planes.layout(problem.strides[2], problem.channels, columns)
@@ -52,12 +55,17 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
         problem.operation, problem.window, problem.stride, problem.dilation,
         source, sink, problem.kind, problem.indices,
     )  # fmt: skip
-    if channels:
-        return [planes.plan(NAME, spec, problem, threads, "vectors of channels")]
-    if columns * 2 <= target.lanes <= problem.channels:
-        spec = replace(spec, source="any", sink="any", across=True)
-        schedule = "vectors of channels apart"
-        return [planes.plan(NAME, spec, problem, threads, schedule, private=planes.STAGE)]
+    across = not channels and columns * 2 <= target.lanes <= problem.channels
+    if channels or across:
+        chunk = planes.chunk(problem.channels, problem.images * lines, threads)
+        sizes = {"rows": chunk, "blocks": -(-problem.channels // chunk)}
+        schedule = "vectors of channels"
+        if across:
+            beside = source == "rows" and problem.dilation[1] == 1
+            together = beside and problem.window[1] >= target.lanes
+            spec = replace(spec, source="any", sink="any", across=True, together=together)
+            schedule, sizes["private"] = "vectors of channels apart", planes.STAGE
+        return [planes.plan(NAME, spec, problem, threads, schedule, **sizes)]
     spec = replace(spec, direct=_direct(problem, target, source))
     step = problem.stride[1]
     seen = (w - 1 + problem.padding[2]) // step + 1

@@ -15,14 +15,18 @@ from faltung.compiler.emit import Code, Index, Int, Vector
 
 def channels(code: Code, spec: Shape, a: Any) -> None:
     """Write the kernel."""
-    first, last = code.share(a.images * a.lines)
-    with code.loop(last, first) as task:
+    first, last = code.share(a.images * a.lines * a.blocks)
+    with code.loop(last, first) as number:
+        task, start = number // a.blocks, number % a.blocks * a.rows
         line, image = task % a.lines, task // a.lines
         y = line * spec.stride[0] - a.top
         rows = scan.inside(code, spec.window[0], y, spec.dilation[0], a.height)
         count = planes.row_count(code, a, spec.window[0], y)
-        source = image * a.source_image
+        beside = 1 if spec.source == "channels" else a.source_channel
+        source = image * a.source_image + start * beside
         target = image * a.target_image + line * a.target_row
+        target = target + start * (a.target_channel if spec.across else 1)
+        channels = code.smaller(a.channels - start, a.rows)
         with code.loop(a.columns) as column:
             x = column * spec.stride[1] - a.left
             columns = scan.inside(code, spec.window[1], x, spec.dilation[1], a.width)
@@ -30,10 +34,11 @@ def channels(code: Code, spec: Shape, a: Any) -> None:
             divisor = planes.column_count(code, a, spec.window[1], x) * count
             seen = Int(code, code.raw(rows[1] - rows[0] + columns[1] - columns[0]))
             with code.either(seen >= sum(spec.window)) as (then, otherwise):
+                pixel = (y, x), source, at, channels, divisor
                 with then:
-                    _pixel(code, spec, a, (y, x), source, at, divisor)
+                    _pixel(code, spec, a, *pixel)
                 with otherwise:
-                    _pixel(code, spec, a, (y, x), source, at, divisor, (rows, columns))
+                    _pixel(code, spec, a, *pixel, (rows, columns))
 
 
 def _pixel(
@@ -43,10 +48,11 @@ def _pixel(
     start: tuple[Int, Int],
     source: Int,
     at: Int,
+    channels: Int,
     divisor: Vector,
     bounds: scan.Bounds | None = None,
 ) -> None:
-    """Compute the channels of an output pixel.
+    """Compute some channels of an output pixel.
 
     The window's first tap is at `start` of the image at distance `source`, and the output at
     distance `at`; `bounds` are the taps inside the image (None: all).
@@ -55,15 +61,28 @@ def _pixel(
     base = start[0] * a.width + start[1]
     beside = 1 if spec.source == "channels" else a.source_channel
 
+    def tap(r: Index, s: Index) -> Int:
+        """Return the distance of a tap."""
+        way = r * (a.source_row * spec.dilation[0]) + s * (a.source_column * spec.dilation[1])
+        place: Int = origin + way
+        return place
+
     def block(c: Index, lanes: int, vectors: int) -> None:
         def load(r: Index, s: Index) -> list[Vector]:
-            way = r * (a.source_row * spec.dilation[0]) + s * (a.source_column * spec.dilation[1])
-            places = [origin + way + (c + j * lanes) * beside for j in range(vectors)]
+            places = [tap(r, s) + (c + j * lanes) * beside for j in range(vectors)]
             if spec.across:
                 return [code.gather(a.source + place, beside, lanes) for place in places]
             return [code.load(a.source + place, lanes) for place in places]
 
+        def several(r: Index, s: Index) -> list[list[Vector]]:
+            lines = [a.source + ((c + i) * beside + tap(r, s)) for i in range(vectors * lanes)]
+            loaded = [code.load(line, lanes) for line in lines]
+            squares = [loaded[j * lanes : (j + 1) * lanes] for j in range(vectors)]
+            return [list(taps) for taps in zip(*map(code.transposed, squares), strict=True)]
+
         taps = scan.Scan(spec.operation, spec.window, load)
+        if spec.together and lanes > 1:
+            taps = replace(taps, several=several)
         if spec.indices:
             offset = partial(spec.offset, code, a.width, lanes=lanes)
             none = offset(bounds[0][0], bounds[1][0]) if bounds else offset(0, 0)
@@ -72,7 +91,7 @@ def _pixel(
             value = best / code.spread(divisor, lanes) if spec.operation == "avg" else best
             _put_channels(code, spec, a, [value, *position], at, c + j * lanes, base, lanes)
 
-    planes.over_channels(code, a.channels, block, 1 if spec.across else 8)
+    planes.over_channels(code, channels, block, (2 if spec.together else 1) if spec.across else 8)
 
 
 def _put_channels(

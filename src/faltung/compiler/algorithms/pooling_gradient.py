@@ -2,7 +2,8 @@
 
 It is gathered: an element of the input adds up the shares of the windows that contain it, in
 row-major order of the windows, as torch does, so that no two threads write to one place. Like the
-pools it runs over vectors of channels, or of columns in phases (`planes`).
+pools it runs over vectors of channels, or of columns in phases (`planes`). Windows as wide as the
+image that do not overlap are runs of memory, each of one number.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from typing import Any
 
 from faltung.compiler.algorithms import phases, planes
 from faltung.compiler.algorithms.argument_block import rounded
-from faltung.compiler.emit import Code, Index, Int, Pointer, Program
+from faltung.compiler.algorithms.pooling_shape import flattened
+from faltung.compiler.emit import Code, Index, Int, Pointer, Program, Vector
 from faltung.compiler.plan import Plan
 from faltung.compiler.problem import Problem
 from faltung.compiler.target import Target
@@ -29,6 +31,7 @@ class Spec:
             too), "rows" or "any".
         sink: The same of the input's gradient.
         kind: Element type; bfloat16 is rounded after every addition, as torch does.
+        whole: Windows are runs of a row and do not overlap.
     """
 
     window: tuple[int, int]
@@ -36,13 +39,16 @@ class Spec:
     source: str
     sink: str
     kind: str
+    whole: bool = False
 
     def emit(self, target: Target) -> Program:
         """Write the kernel."""
         program = Program(target)
         with program.region("mean") as code:
             a = planes.arguments(code, self.kind)
-            if self.source == "channels":
+            if self.whole:
+                _spans(code, self, a)
+            elif self.source == "channels":
                 _channels(code, self, a)
             else:
                 _rows(code, self, a)
@@ -60,6 +66,10 @@ def refuses(problem: Problem, target: Target) -> str | None:
 
 def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     """Return candidates, the best first."""
+    flat = flattened(problem)
+    if flat is not problem and (flat.result[1] == 1 or flat.window[1] <= flat.stride[1]):
+        spec = Spec(flat.window, flat.stride, "any", "rows", flat.kind, whole=True)
+        return [planes.plan(NAME, spec, flat, threads, "windows as wide as the image")]
     source = planes.layout(problem.strides[0], problem.channels, problem.result[1])
     sink = planes.layout(problem.strides[2], problem.channels, problem.size[1])
     channels = source == sink == "channels"
@@ -85,12 +95,29 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     return [planes.plan(NAME, spec, problem, threads, schedule, **sizes)]
 
 
-def _windows(
-    code: Code, position: Index, taps: int, stride: int, count: Int
-) -> tuple[Index, Index]:
-    """Return the first window that contains a padded position, and the end of those that do."""
-    first = code.larger(position - (taps - stride), 0) // stride
-    return first, code.smaller(position // stride + 1, count)
+def _spans(code: Code, spec: Spec, a: Any) -> None:
+    """Write the kernel for images of one row and windows that do not overlap."""
+    first, last = code.share(a.images * a.channels)
+    with code.loop(last, first) as task:
+        image, channel = task // a.channels, task % a.channels
+        source = a.source + (image * a.source_image + channel * a.source_channel)
+        target = a.target + (image * a.target_image + channel * a.target_channel)
+        done = code.int_variable(0)
+        with code.loop(a.columns) as column:
+            x = column * spec.stride[1] - a.left
+            start, stop = code.larger(x, 0), code.smaller(x + spec.window[1], a.width)
+            planes.fill(code, target + done.get(), 0, start - done.get())
+            divisor = planes.column_count(code, a, spec.window[1], x)
+            share = code.rounded(
+                code.load(source + column * a.source_column, 1) / divisor, spec.kind
+            )
+            _repeat(code, share + code.fill(0, 1), target + start, stop - start)
+            done.set(stop)
+        planes.fill(code, target + done.get(), 0, a.width - done.get())
+
+
+def _repeat(code: Code, value: Vector, at: Pointer, count: Index) -> None:
+    planes.ragged(code, count, lambda i, lanes: code.store(code.spread(value, lanes), at + i))
 
 
 def _channels(code: Code, spec: Spec, a: Any) -> None:
@@ -99,9 +126,9 @@ def _channels(code: Code, spec: Spec, a: Any) -> None:
     with code.loop(last, first) as task:
         y, image = task % a.height, task // a.height
         source, target = image * a.source_image, image * a.target_image + y * a.target_row
-        rows = _windows(code, y + a.top, spec.window[0], spec.stride[0], a.lines)
+        rows = planes.around(code, y + a.top, spec.window[0], spec.stride[0], a.lines)
         with code.loop(a.width) as x:
-            columns = _windows(code, x + a.left, spec.window[1], spec.stride[1], a.columns)
+            columns = planes.around(code, x + a.left, spec.window[1], spec.stride[1], a.columns)
             at = target + x * a.target_column
             _pixel(code, spec, a, (rows, columns), source, at)
 
@@ -149,13 +176,13 @@ def _rows(code: Code, spec: Spec, a: Any) -> None:
         target = a.target + (image * a.target_image + channel * a.target_channel)
         y = block * a.rows
         stop = code.smaller(y + a.rows, a.height)
-        top = _windows(code, y + a.top, spec.window[0], spec.stride[0], a.lines)[0]
-        end = _windows(code, stop - 1 + a.top, spec.window[0], spec.stride[0], a.lines)[1]
+        top = planes.around(code, y + a.top, spec.window[0], spec.stride[0], a.lines)[0]
+        end = planes.around(code, stop - 1 + a.top, spec.window[0], spec.stride[0], a.lines)[1]
         with code.loop(end, top) as line:
             row = shares + ((line - top) * a.phase + behind)
             _share(code, spec, a, source + line * a.source_row, line, row)
         with code.loop(stop, y) as i:
-            low, high = _windows(code, i + a.top, spec.window[0], spec.stride[0], a.lines)
+            low, high = planes.around(code, i + a.top, spec.window[0], spec.stride[0], a.lines)
             _gather(code, spec, a, merged, shares, (low - top, high - top))
             sources = phases.places(merged, step, a.left, a.phase)
             column = 1 if spec.sink == "rows" else a.target_column

@@ -17,8 +17,8 @@ from faltung.compiler.problem import Problem
 from faltung.compiler.target import Target
 
 NAME = "pooling scatter"
-LINE = 16  # channels of a pixel that a thread takes at least: a line of the cache
 AHEAD = 2  # rows that are zeroed before positions are expected in them
+PLANES = 4  # taken together: sums at one position wait for each other, those of planes do not
 SUMS = 2**20  # bytes of sums for bfloat16 that a thread keeps where it can
 
 
@@ -35,6 +35,13 @@ class Spec:
     layout: str
     flat: bool
     kind: str
+
+    @property
+    def several(self) -> bool:
+        """Whether a task has several channels."""
+        return self.layout == "channels" or (
+            self.layout == "rows" and self.flat and self.kind == "f32"
+        )
 
     def emit(self, target: Target) -> Program:
         """Write the kernel."""
@@ -84,14 +91,13 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     source = planes.layout(problem.strides[0], problem.channels, problem.result[1])
     sink = planes.layout(problem.strides[2], problem.channels, w)
     layout = source if source == sink else "any"
-    chunk = 1
-    if layout == "channels":
-        most = problem.channels if problem.kind == "f32" else max(SUMS // (4 * h * w), 1)
-        wanted = -(-threads // max(problem.images, 1))
-        chunk = min(most, -(-problem.channels // wanted))
-        chunk = min(-(-chunk // LINE) * LINE, problem.channels)
     flat = h == 1 or row == w * (1 if layout == "rows" else column)
     spec = Spec(layout, flat, problem.kind)
+    chunk = min(PLANES, -(-problem.images * problem.channels // threads)) if spec.several else 1
+    if layout == "channels":
+        most = problem.channels if problem.kind == "f32" else max(SUMS // (4 * h * w), 1)
+        chunk = planes.chunk(problem.channels, problem.images, threads)
+        chunk = min(chunk, -(-most // planes.LINE) * planes.LINE)
     schedule = f"{chunk} channels at a time"
     sizes = {
         "rows": chunk,
@@ -103,7 +109,7 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
 
 def _task(code: Code, spec: Spec, a: Any, image: Index, channel: Int) -> None:
     """Scatter the gradient of some channels of an image."""
-    channels = code.smaller(a.channels - channel, a.rows) if spec.layout == "channels" else 1
+    channels = code.smaller(a.channels - channel, a.rows) if spec.several else 1
     side = 1 if spec.layout == "channels" else a.target_channel
     column = 1 if spec.layout == "rows" else a.target_column
     target = a.target + (image * a.target_image + channel * a.target_channel)
@@ -116,8 +122,10 @@ def _task(code: Code, spec: Spec, a: Any, image: Index, channel: Int) -> None:
         """Zero rows up to one."""
         first = zeroed.get()
         if spec.kind != "f32" or (spec.layout == "rows" and spec.flat):
-            count = code.larger(stop - first, 0) * (a.width * channels)
-            planes.fill(code, sums.at(first * a.width), 0, count)
+            beside = channels if spec.kind != "f32" else 1
+            count = code.larger(stop - first, 0) * (a.width * beside)
+            with code.loop(channels if spec.kind == "f32" else 1) as c:
+                planes.fill(code, sums.at(first * a.width) + c * side, 0, count)
         else:
             with code.loop(stop, first) as row:
                 _along(code, spec, sums.at(row * a.width), column, a.width, channels, None)
@@ -142,6 +150,7 @@ def _line(
 ) -> Condition:
     """Add a line's gradients whose positions lie in a span; say whether any lie behind it."""
     column = 1 if spec.layout == "rows" else a.source_column
+    apart, side = (1 if spec.layout == "channels" else a.source_channel), sums.steps[0]
     low, length = span[0], span[1] - span[0]
     behind = code.int_variable(0)
 
@@ -149,20 +158,20 @@ def _line(
         position = code.load_int(a.extra + at)
         with code.either(code.within(position - low, length)) as (then, otherwise):
             with then:
-                held = sums.at(position) + c
+                held = sums.at(position) + c * side
                 code.store(code.load(held, 1) + code.load(a.source + at, 1), held)
             with otherwise, code.when(code.within(position, a.height * a.width)):
                 behind.set(Int(code, code.raw(1)))
 
-    unroll = 4 if spec.layout == "channels" else 1
+    unroll = PLANES if spec.several else 1
     whole = channels // unroll * unroll
     with code.loop(a.columns) as x:
         at = place + x * column
         with code.loop(whole, 0, unroll) as c:
             for i in range(unroll):
-                one(at + c + i, c + i)
+                one(at + (c + i) * apart, c + i)
         with code.loop(channels, whole) as c:
-            one(at + c, c)
+            one(at + c * apart, c)
     return behind.get().equals(1)  # type: ignore[no-any-return]
 
 

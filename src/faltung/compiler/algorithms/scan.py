@@ -41,6 +41,8 @@ class Scan:
         offset: Returns how far the position of tap (r, s) is from that of tap (0, 0), or None where
             positions are not wanted.
         first: Position of a window's first tap in the image, told the same way.
+        several: Returns the taps from (r, s) on, as many as a vector has elements, of each window;
+            None where they are loaded one by one.
     """
 
     operation: str
@@ -48,11 +50,12 @@ class Scan:
     load: Callable[[Index, Index], list[Vector]]
     offset: Callable[[Index, Index], Vector] | None = None
     first: Vector | None = None
+    several: Callable[[Index, Index], list[list[Vector]]] | None = None
 
     @property
     def unrolled(self) -> bool:
         """Whether whole windows are written tap by tap."""
-        return self.window[0] * self.window[1] <= UNROLL
+        return self.several is None and self.window[0] * self.window[1] <= UNROLL
 
     def run(
         self, code: Code, lanes: int, vectors: int = 1, bounds: Bounds | None = None
@@ -75,13 +78,24 @@ class Scan:
         whole: Bounds = ((0, self.window[0]), (0, self.window[1]))
         (r0, r1), (s0, s1) = bounds or whole
         slots = [[code.variable(value) for value in start] for _ in range(vectors)]
-        with code.loop(r1, r0) as r, code.loop(s1, s0) as s:
+
+        def visit(r: Index, s: Index, values: list[Vector]) -> None:
             offset = None if self.offset is None else self.offset(r, s)
-            for slot, value in zip(slots, self.load(r, s), strict=True):
+            for slot, value in zip(slots, values, strict=True):
                 for held, new in zip(
                     slot, self._visited([v.get() for v in slot], value, offset), strict=True
                 ):
                     held.set(new)
+
+        with code.loop(r1, r0) as r:
+            rest = s0
+            if self.several is not None:
+                rest = s0 + code.larger(s1 - s0, 0) // lanes * lanes
+                with code.loop(rest, s0, lanes) as s:
+                    for i, values in enumerate(self.several(r, s)):
+                        visit(r, s + i, values)
+            with code.loop(s1, rest) as s:
+                visit(r, s, self.load(r, s))
         return [[held.get() for held in slot] for slot in slots]
 
     def _unrolled(self, code: Code, lanes: int, states: list[State]) -> list[State]:
