@@ -59,6 +59,7 @@ class Spec:
         pool: What windows of 2x2 make of the outputs: "", "max" or "avg".
         outputs: m, the outputs of a tile along one axis.
         taps: r, the taps of the window along one axis.
+        block: Channels whose products are summed before they are added to others; 0 for all.
         tile: Rows and vectors of the register tile.
     """
 
@@ -71,6 +72,7 @@ class Spec:
     pool: str
     outputs: int
     taps: int
+    block: int
     tile: tuple[int, int]
 
     @property
@@ -157,7 +159,10 @@ def _products(
     with code.loop(tiles, 0, rows) as first:
         sums = tile.sums(code, rows, vectors)
         starts = [start + (first + i) * a.channels for i in range(rows)]
-        tile.accumulate(code, sums, starts, line, a.channels)
+        if spec.block:
+            tile.accumulate_blocks(code, sums, starts, line, a.channels, spec.block)
+        else:
+            tile.accumulate(code, sums, starts, line, a.channels)
         for i, row in enumerate(sums):
             for j, slot in enumerate(row):
                 code.store(slot.get(), out + (first + i) * width + j * code.lanes)

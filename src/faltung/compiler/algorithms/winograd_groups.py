@@ -8,6 +8,8 @@ from faltung.compiler.target import Target
 
 CHANNELS = 32  # fewer channels on either side, and the transforms cost more than they save
 PIXELS = 49  # fewer outputs an image, and too many tiles hang over its edge
+LONGEST, WIDEST = 192, 35  # outputs, and columns, at most of an input gradient of 5x5 windows
+SHORTEST = 1024  # pixels at least that a gradient of 5x5 weights sums
 GROUP = 4 * 2**20  # bytes of transformed tensors that one call holds
 
 
@@ -62,12 +64,9 @@ def unfit(problem: Problem, cells: Pair, channels: int, target: Target) -> str |
     small = problem.window in {(3, 3), (5, 5)}
     if not small or problem.stride != (1, 1) or problem.dilation != (1, 1):
         return "it is for 3x3 and 5x5 windows with stride 1 and dilation 1"
-    gradient = problem.direction != "forward"
-    if gradient and problem.window == (5, 5) and problem.precision == "highest":
-        return "for gradients with 5x5 windows its error is up to 4 times the direct sum's"
     if problem.groups != 1:
         return "it treats all channels at once, and here are groups"
-    return _too_small(problem, cells, channels, target)
+    return _too_small(problem, cells, channels, target) or _too_wrong(problem)
 
 
 def _too_small(problem: Problem, cells: Pair, channels: int, target: Target) -> str | None:
@@ -77,6 +76,23 @@ def _too_small(problem: Problem, cells: Pair, channels: int, target: Target) -> 
         return f"its transforms pay from {PIXELS} outputs an image"
     if channels % target.lanes:
         return f"it takes {target.lanes} channels at a time, and {channels} is no multiple"
+    return None
+
+
+def _too_wrong(problem: Problem) -> str | None:
+    """Return why its error would be more than twice torch's, or None.
+
+    Forward, torch sums in one chain. Its input gradients are made of short chains, the shorter the
+    wider the image, its gradients of weights of one chain over all pixels.
+    """
+    if problem.window != (5, 5) or problem.precision != "highest" or problem.direction == "forward":
+        return None
+    pixels = problem.images * math.prod(problem.result)
+    if problem.direction == "weight":
+        if pixels < SHORTEST:
+            return f"for 5x5 weights its error is too large below {SHORTEST} pixels, here {pixels}"
+    elif problem.outputs > LONGEST or problem.size[1] > WIDEST:
+        return f"its error is too large with 5x5 windows, {LONGEST} outputs or {WIDEST} columns on"
     return None
 
 

@@ -4,6 +4,7 @@ Workspace begins with one flag a thread; the transformed input follows as [eleme
 """
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any, Protocol
 
 from faltung.compiler.algorithms import panel
@@ -35,21 +36,51 @@ class Tiles(Protocol):
 
 
 def applied(code: Code, matrix: Matrix, values: Sequence[Vector]) -> list[Vector]:
-    """Multiply a matrix of constants and a column of vectors."""
-    results = []
-    for row in matrix:
-        total: Vector | None = None
-        for factor, value in sorted(zip(row, values, strict=True), key=lambda p: p[0] != 1):
-            if factor == 0:
-                continue
-            if total is None:
-                total = value if factor == 1 else value * code.fill(float(factor))
-            elif abs(factor) == 1:
-                total = total + value if factor == 1 else total - value
-            else:
-                total = code.fma(value, code.fill(float(factor)), total)
-        results.append(code.fill(0) if total is None else total)
-    return results
+    """Multiply a matrix of constants and a column of vectors.
+
+    Two rows that differ in signs only are the sum and the difference of the same two sums.
+    """
+    results: dict[int, Vector] = {}
+    for i, row in enumerate(matrix):
+        if i in results:
+            continue
+        twin = next((j for j in range(i + 1, len(matrix)) if _mirrored(row, matrix[j])), None)
+        if twin is None:
+            results[i] = _sum(code, row, values)
+            continue
+        other = matrix[twin]
+        even = [a if a == b else Fraction(0) for a, b in zip(row, other, strict=True)]
+        odd = [a if a != b else Fraction(0) for a, b in zip(row, other, strict=True)]
+        scale = max(odd, key=abs)
+        half, rest = _sum(code, even, values), _sum(code, [a / scale for a in odd], values)
+        results[i] = _added(code, half, scale, rest)
+        results[twin] = _added(code, half, -scale, rest)
+    return [results[i] for i in range(len(matrix))]
+
+
+def _mirrored(row: Sequence[Fraction], other: Sequence[Fraction]) -> bool:
+    """Say whether some signs, but not all, are the only difference of two rows."""
+    pairs = [(a, b) for a, b in zip(row, other, strict=True) if a or b]
+    return {a == b for a, b in pairs} == {True, False} and all(abs(a) == abs(b) for a, b in pairs)
+
+
+def _sum(code: Code, row: Sequence[Fraction], values: Sequence[Vector]) -> Vector:
+    """Return the sum of the products of constants and vectors."""
+    total: Vector | None = None
+    for factor, value in sorted(zip(row, values, strict=True), key=lambda p: p[0] != 1):
+        if factor == 0:
+            continue
+        if total is None:
+            total = value if factor == 1 else value * code.fill(float(factor))
+        else:
+            total = _added(code, total, factor, value)
+    return code.fill(0) if total is None else total
+
+
+def _added(code: Code, total: Vector, factor: Fraction, value: Vector) -> Vector:
+    if abs(factor) == 1:
+        return total + value if factor == 1 else total - value
+    return code.fma(value, code.fill(float(factor)), total)
 
 
 def both(code: Code, matrix: Matrix, square: list[list[Vector]]) -> list[list[Vector]]:

@@ -39,7 +39,8 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     side = 4 if problem.precision != "highest" and taps == 3 else 2
     spec = Spec(
         layout(job.source[:4]), layout(job.target[:4]), problem.kind, problem.bias, problem.summand,
-        problem.activation, problem.pool, side, taps, shape(target, -(-outputs // target.lanes)),
+        problem.activation, problem.pool, side, taps,
+        _block(problem, taps), shape(target, -(-outputs // target.lanes)),
     )  # fmt: skip
     size = spec.size**2
     rows, columns = (-(-n // side) for n in job.result)
@@ -58,6 +59,16 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     kept = Preparation(made, (first,), optional=True, pays=True)
     cost = seconds(problem, problem.images * rows * columns, size, target, threads)
     return [Plan(NAME, words, steps, max(workspace, own), threads, cost, kept)]
+
+
+def _block(problem: Problem, taps: int) -> int:
+    """Return how many products are summed before they join others; 0 for all.
+
+    Torch's own error is smaller in input gradients, whose sums it keeps short, than in outputs.
+    """
+    if problem.direction == "forward" or problem.precision != "highest":
+        return 0
+    return 16 if taps == 5 else 32 if problem.outputs <= 64 else 64
 
 
 def _step(

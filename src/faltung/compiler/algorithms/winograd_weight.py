@@ -41,7 +41,7 @@ SIZES = (
     "top", "left", "panel_width", "padded_tiles", "padded_channels", "tiles", "shared", "private",
     "gradients", "products",
 )  # fmt: skip
-BLOCK = 256  # tiles whose products are summed in registers before they are added in memory
+BLOCKS = {3: 256, 5: 64}  # tiles whose products are summed in registers, by the window
 STEP = 2
 
 
@@ -152,9 +152,9 @@ def _multiply(code: Code, spec: Spec, a: Any, task: Int) -> None:
     sums = a.workspace + a.products + (number * spec.size**2 + element) * size
     with code.when(a.first_call.equals(1)):
         panel.zeros(code, sums, size)
-    with code.loop((count + (BLOCK - 1)) // BLOCK) as block:
-        first = block * BLOCK
-        stop = code.smaller(count, first + BLOCK)
+    block = BLOCKS[spec.window]
+    with code.loop(count, 0, block) as first:
+        stop = code.smaller(count, first + block)
         with code.loop(a.channels, 0, rows) as channel:
             held = tile.sums(code, rows, vectors)
             with code.loop(stop, first) as t:

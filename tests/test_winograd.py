@@ -1,0 +1,98 @@
+"""Winograd's method: values, errors, bits, and numbers that it cannot treat."""
+
+import pytest
+import torch
+
+from agreeing import FORMS, assert_agrees
+from convolving import TARGETS, Conv, Way, computed, normal
+from faltung.compiler import machine, planner
+from faltung.compiler.algorithms import winograd_plan
+from faltung.compiler.problem import parse
+from layouts import LAYOUTS
+from test_kernel_bits import assert_same_alone, assert_same_for_teams
+from test_kernel_values import STRANGE, torchs
+
+LEVELS = [level for level in TARGETS if level != "tiles"]
+BOTH = ("forward", "input")
+ALL = ("forward", "input", "weight")
+PROBLEMS = {  # and the directions in which Winograd's method takes them
+    "3x3": (Conv(3, 1, 32, 48, (10, 13), (3, 3), padding=(1, 1, 1, 1)), ALL),
+    "flipped": (Conv(2, 1, 48, 32, (9, 8), (3, 3), padding=(2, 0, 1, 1), flip=True), ALL),
+}  # fmt: skip
+CASES = [
+    (name, direction) for name, (_, directions) in PROBLEMS.items() for direction in directions
+]
+LARGER = {
+    "64": (Conv(1, 1, 64, 64, (56, 56), (3, 3), padding=(1, 1, 1, 1)), ALL),
+    "512": (Conv(1, 1, 64, 512, (14, 14), (3, 3), padding=(1, 1, 1, 1)), BOTH),
+    "512 wide": (Conv(1, 1, 32, 512, (14, 40), (3, 3), padding=(1, 1, 1, 1)), BOTH),
+    "5x5": (Conv(6, 1, 64, 64, (14, 14), (5, 5), padding=(2, 2, 2, 2)), ALL),
+    "5x5 192": (Conv(1, 1, 64, 192, (27, 27), (5, 5), padding=(2, 2, 2, 2)), BOTH),
+    "5x5 7x7": (Conv(2, 1, 256, 128, (7, 7), (5, 5), padding=(2, 2, 2, 2)), BOTH),
+}  # fmt: skip
+MEASURED = [
+    (name, direction) for name, (_, directions) in LARGER.items() for direction in directions
+]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(("name", "direction"), CASES)
+def test_whole_numbers_are_exact(name: str, direction: str, level: str) -> None:
+    conv, _ = PROBLEMS[name]
+    for number, form in enumerate(FORMS if level == LEVELS[0] else ("nchw", "nhwc")):
+        assert_agrees(direction, conv, form, Way(TARGETS[level], 1 + number % 2, winograd=True))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(("name", "direction"), CASES)
+def test_threads_and_images_do_not_change_bits(name: str, direction: str, level: str) -> None:
+    if machine.team_runtime() is None:
+        pytest.skip("no OpenMP runtime is loaded in this process, so that there are no teams")
+    conv, _ = PROBLEMS[name]
+    assert_same_for_teams(direction, conv, "nhwc", level, winograd=True)
+    if direction != "weight":
+        assert_same_alone(direction, conv, "nchw", level, winograd=True)
+
+
+@pytest.mark.parametrize("form", ["nchw", "nhwc"])
+@pytest.mark.parametrize("signs", ["mixed", "positive"])
+@pytest.mark.parametrize(("name", "direction"), MEASURED)
+def test_errors_are_no_more_than_twice_torchs(
+    name: str, direction: str, signs: str, form: str
+) -> None:
+    conv, _ = LARGER[name]
+    shapes = conv.shapes(direction)
+    first, second = (LAYOUTS[FORMS[form][0]](normal(i, shapes[i])) for i in (0, 1))
+    if signs == "positive":
+        first, second = first.abs(), second.abs()
+    truth = torchs(direction, conv, first.double(), second.double())
+    way = Way(machine.host(), winograd=True)
+    ours = computed(direction, conv, first, second, way, layout=FORMS[form][2])
+    theirs = torchs(direction, conv, first, second)
+    error, allowed = (float((y.double() - truth).norm() / truth.norm()) for y in (ours, theirs))
+    assert error <= 2 * allowed
+
+
+@pytest.mark.parametrize("value", [*STRANGE, 3e38])
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize(("name", "direction"), CASES)
+def test_numbers_that_it_cannot_treat_go_to_a_direct_sum(
+    name: str, direction: str, which: int, value: float
+) -> None:
+    conv, _ = PROBLEMS[name]
+    shapes = conv.shapes(direction)
+    operands = [normal(i, shapes[i]) for i in (0, 1)]
+    operands[which].view(-1)[-1] = value
+    ways = (Way(machine.host(), winograd=winograd) for winograd in (True, False))
+    found, direct = (computed(direction, conv, operands[0], operands[1], way) for way in ways)
+    assert torch.equal(found.nan_to_num(1e30), direct.nan_to_num(1e30))
+
+
+@pytest.mark.parametrize(("text", "reason"), [
+    ("input ic64ih14oc512kh5ph2", "error"),
+    ("weight ic64ih14oc64kh5ph2", "error"),
+])  # fmt: skip
+def test_what_it_does_not_take_and_why(text: str, reason: str) -> None:
+    refusals = dict(planner.explain(parse(text), machine.host(), 1).refusals)
+    weight = text.startswith("weight")
+    assert reason in refusals["winograd weight gradient" if weight else winograd_plan.NAME]
