@@ -6,18 +6,24 @@ import torch
 from agreeing import FORMS, assert_agrees
 from convolving import TARGETS, Conv, Way, computed, normal
 from faltung.compiler import machine, planner
-from faltung.compiler.algorithms import winograd_plan
+from faltung.compiler.algorithms import undilated, winograd_plan
+from faltung.compiler.algorithms.correlation import correlations
 from faltung.compiler.problem import parse
 from layouts import LAYOUTS
 from test_kernel_bits import assert_same_alone, assert_same_for_teams
 from test_kernel_values import STRANGE, torchs
 
 LEVELS = [level for level in TARGETS if level != "tiles"]
-BOTH = ("forward", "input")
+INPUT, BOTH, FIRST = ("input",), ("forward", "input"), ("forward", "weight")
 ALL = ("forward", "input", "weight")
 PROBLEMS = {  # and the directions in which Winograd's method takes them
     "3x3": (Conv(3, 1, 32, 48, (10, 13), (3, 3), padding=(1, 1, 1, 1)), ALL),
     "flipped": (Conv(2, 1, 48, 32, (9, 8), (3, 3), padding=(2, 0, 1, 1), flip=True), ALL),
+    "dilated": (Conv(2, 1, 32, 33, (17, 16), (3, 3), (1, 1), (2, 2, 2, 2), (2, 2)), FIRST),
+    "apart": (Conv(2, 1, 48, 32, (9, 29), (3, 3), (1, 1), (0, 2, 3, 4), (1, 3), True), ALL),
+    "transposed": (Conv(2, 1, 40, 32, (16, 17), (4, 4), (2, 2), (1, 1, 1, 1)), INPUT),
+    "turned": (Conv(2, 1, 32, 48, (17, 20), (4, 2), (2, 1), (1, 2, 0, 1), flip=True), INPUT),
+    "2x2": (Conv(1, 1, 48, 32, (9, 11), (2, 2), padding=(1, 0, 0, 0)), BOTH),
 }  # fmt: skip
 CASES = [
     (name, direction) for name, (_, directions) in PROBLEMS.items() for direction in directions
@@ -29,6 +35,8 @@ LARGER = {
     "5x5": (Conv(6, 1, 64, 64, (14, 14), (5, 5), padding=(2, 2, 2, 2)), ALL),
     "5x5 192": (Conv(1, 1, 64, 192, (27, 27), (5, 5), padding=(2, 2, 2, 2)), BOTH),
     "5x5 7x7": (Conv(2, 1, 256, 128, (7, 7), (5, 5), padding=(2, 2, 2, 2)), BOTH),
+    "dilated": (Conv(1, 1, 64, 256, (33, 33), (3, 3), padding=(2, 2, 2, 2), dilation=(2, 2)), ALL),
+    "transposed": (Conv(2, 1, 64, 512, (16, 16), (4, 4), (2, 2), (1, 1, 1, 1)), INPUT),
 }  # fmt: skip
 MEASURED = [
     (name, direction) for name, (_, directions) in LARGER.items() for direction in directions
@@ -88,7 +96,27 @@ def test_numbers_that_it_cannot_treat_go_to_a_direct_sum(
     assert torch.equal(found.nan_to_num(1e30), direct.nan_to_num(1e30))
 
 
+@pytest.mark.parametrize("text", [
+    "ic64ih33oc64kh3ph2dh2", "ic64ih40oc64kh3ph2dh2dw3 flip", "ic64ih31iw9oc64kh3ph1dh4dw1",
+])  # fmt: skip
+def test_parts_without_dilation_cover_every_output_once(text: str) -> None:
+    (job,), _ = correlations(parse(text))
+    seen, parts = set(), undilated.undilated(job)
+    assert len(parts) == job.dilation[0] * job.dilation[1]
+    for part in parts:
+        assert part.dilation == (1, 1)
+        row, column = part.target[2:4]
+        for y in range(part.result[0]):
+            for x in range(part.result[1]):
+                seen.add(part.target[4] + y * row + x * column)
+    assert seen == set(range(job.result[0] * job.result[1]))
+
+
 @pytest.mark.parametrize(("text", "reason"), [
+    ("ic64ih33oc64kh3ph12dh12", "with stride 1, or that are made of such"),
+    ("ic64ih20oc64kh3ph3dh3", "49 outputs in each of 9 parts of an image"),
+    ("ic64ih56oc64kh3ph1sh2", "with stride 1, or that are made of such"),
+    ("input ic64ih56oc64kh3ph1sh2", "with stride 1, or that are made of such"),
     ("input ic64ih14oc512kh5ph2", "error"),
     ("weight ic64ih14oc64kh5ph2", "error"),
 ])  # fmt: skip

@@ -41,7 +41,7 @@ SIZES = (
     "weight_output", "weight_channel", "weight_row", "weight_column", "weight_offset",
     "run_length", "run_first", "run_rows", "run_columns", "run_channels", "run_block",
     "top", "left", "panel_width", "padded_tiles", "tiles", "chunks", "rows_in_chunk",
-    "rows_in_block", "shared", "private",
+    "rows_in_block", "shared", "private", "kept",
 )  # fmt: skip
 
 
@@ -119,7 +119,7 @@ def _multiply(code: Code, spec: Spec, a: Any, task: Int) -> None:
     anew = a.prepared.is_none()
     with code.when(anew):
         winograd_kernels.transform(code, spec, a, width, number, mine, own, table)
-    kernels = anew.pick(own, a.prepared + number * (pitch * spec.size**2))
+    kernels = anew.pick(own, a.prepared + a.kept + number * (pitch * spec.size**2))
     with code.loop(spec.delivered) as line, code.loop(a.columns) as x:
         at = line * a.target_row + x * a.target_column
         code.store_int(at, table + line * a.columns + x)

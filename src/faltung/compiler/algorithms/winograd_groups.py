@@ -1,11 +1,14 @@
 """What the plans of Winograd's algorithms share: which problems pay, and groups of tile rows."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from faltung.compiler.problem import Pair, Problem
+from faltung.compiler.algorithms.correlation import Correlation
+from faltung.compiler.problem import Problem
 from faltung.compiler.target import Target
 
+WINDOWS = {(2, 2), (3, 3), (5, 5)}
 CHANNELS = 32  # fewer channels on either side, and the transforms cost more than they save
 PIXELS = 49  # fewer outputs an image, and too many tiles hang over its edge
 LONGEST, WIDEST = 192, 35  # outputs, and columns, at most of an input gradient of 5x5 windows
@@ -50,42 +53,47 @@ def groups(images: int, rows: int, row_bytes: int) -> list[Group]:
     ]
 
 
-def unfit(problem: Problem, cells: Pair, channels: int, target: Target) -> str | None:
+def unfit(problem: Problem, parts: Sequence[Correlation], target: Target) -> str | None:
     """Return why Winograd's method does not take a convolution, or None.
 
-    The rule knows neither threads nor images: they must not change the bits of a result.
+    The rule knows neither threads nor images, where they could change the bits of a result.
 
     Args:
         problem: The problem.
-        cells: Height and width of what is cut into tiles.
-        channels: Channels that are transformed in vectors.
+        parts: The correlations that make it.
         target: The CPU.
     """
-    small = problem.window in {(3, 3), (5, 5)}
-    if not small or problem.stride != (1, 1) or problem.dilation != (1, 1):
-        return "it is for 3x3 and 5x5 windows with stride 1 and dilation 1"
+    windows = {part.window for part in parts}
+    if (
+        len(windows) > 1
+        or not windows <= WINDOWS
+        or any(part.stride != (1, 1) or part.dilation != (1, 1) for part in parts)
+    ):
+        return "it is for windows of 2x2, 3x3 and 5x5 with stride 1, or that are made of such"
     if problem.groups != 1:
         return "it treats all channels at once, and here are groups"
-    return _too_small(problem, cells, channels, target) or _too_wrong(problem)
+    return _too_small(problem, parts, target) or _too_wrong(problem, parts[0])
 
 
-def _too_small(problem: Problem, cells: Pair, channels: int, target: Target) -> str | None:
+def _too_small(problem: Problem, parts: Sequence[Correlation], target: Target) -> str | None:
     if min(problem.channels, problem.outputs) < CHANNELS:
         return f"its transforms pay from {CHANNELS} channels on both sides"
-    if math.prod(cells) < PIXELS:
-        return f"its transforms pay from {PIXELS} outputs an image"
+    if min(math.prod(part.result) for part in parts) < PIXELS:
+        which = "an image" if len(parts) == 1 else f"in each of {len(parts)} parts of an image"
+        return f"its transforms pay from {PIXELS} outputs {which}"
+    channels = problem.outputs if problem.direction == "input" else problem.channels
     if channels % target.lanes:
         return f"it takes {target.lanes} channels at a time, and {channels} is no multiple"
     return None
 
 
-def _too_wrong(problem: Problem) -> str | None:
+def _too_wrong(problem: Problem, part: Correlation) -> str | None:
     """Return why its error would be more than twice torch's, or None.
 
     Forward, torch sums in one chain. Its input gradients are made of short chains, the shorter the
     wider the image, its gradients of weights of one chain over all pixels.
     """
-    if problem.window != (5, 5) or problem.precision != "highest" or problem.direction == "forward":
+    if part.window != (5, 5) or problem.precision != "highest" or problem.direction == "forward":
         return None
     pixels = problem.images * math.prod(problem.result)
     if problem.direction == "weight":

@@ -33,7 +33,7 @@ SIZES = (
     "first_image", "images", "first_row", "tile_rows", "tile_columns", "first_call", "last_call",
     "groups", "channels", "outputs", "height", "width", "lines", "columns",
     "source_image", "source_channel", "source_row", "source_column", "source_offset",
-    "dy_image", "dy_channel", "dy_row", "dy_column",
+    "dy_image", "dy_channel", "dy_row", "dy_column", "dy_offset",
     "dw_output", "dw_channel", "dw_row", "dw_column", "dw_offset",
     "run_length", "run_first", "run_rows", "run_columns", "run_channels",
     "place_row", "place_column", "slice", "slices", "slice_sums", "sums", "parts",
@@ -111,7 +111,7 @@ def _transform_gradient(code: Code, spec: Spec, a: Any, unit: Int) -> None:
     width = spec.tile[1] * code.lanes
     image, row = unit // a.tile_rows + a.first_image, unit % a.tile_rows + a.first_row
     line = row * spec.outputs
-    base = a.dy + image * a.dy_image + line * a.dy_row
+    base = a.dy + a.dy_offset + image * a.dy_image + line * a.dy_row
     strides = (a.dy_channel, a.dy_row, a.dy_column)
     source = panel.Source(base, spec.dy, strides, (a.lines - line, a.columns))
     mine = a.workspace + a.shared + code.thread * a.private
