@@ -11,7 +11,7 @@ from faltung.compiler.algorithms.correlation import correlations
 from faltung.compiler.problem import parse
 from layouts import LAYOUTS
 from test_kernel_bits import assert_same_alone, assert_same_for_teams
-from test_kernel_values import STRANGE, torchs
+from test_kernel_values import STRANGE, assert_within, reals, torchs
 
 LEVELS = [level for level in TARGETS if level != "tiles"]
 INPUT, BOTH, FIRST = ("input",), ("forward", "input"), ("forward", "weight")
@@ -25,11 +25,17 @@ PROBLEMS = {  # and the directions in which Winograd's method takes them
     "turned": (Conv(2, 1, 32, 48, (17, 20), (4, 2), (2, 1), (1, 2, 0, 1), flip=True), INPUT),
     "2x2": (Conv(1, 1, 48, 32, (9, 11), (2, 2), padding=(1, 0, 0, 0)), BOTH),
 }  # fmt: skip
-CASES = [
-    (name, direction) for name, (_, directions) in PROBLEMS.items() for direction in directions
-]
+UNEVEN = {  # tiles of 6 elements round
+    "4x4 tiles": (Conv(2, 1, 32, 40, (28, 31), (3, 3), padding=(1, 1, 1, 0)), ("forward",)),
+    "5x5": (Conv(6, 1, 32, 48, (13, 15), (5, 5), padding=(2, 1, 2, 2), flip=True), ALL),
+}
+CASES = [(name, way) for name, (_, directions) in PROBLEMS.items() for way in directions]
+ROUNDED = [(name, way) for name, (_, directions) in UNEVEN.items() for way in directions]
 LARGER = {
     "64": (Conv(1, 1, 64, 64, (56, 56), (3, 3), padding=(1, 1, 1, 1)), ALL),
+    "28": (Conv(1, 1, 32, 64, (28, 28), (3, 3), padding=(1, 1, 1, 1)), BOTH),
+    "48": (Conv(4, 1, 48, 32, (30, 28), (3, 3), padding=(1, 1, 1, 1)), BOTH),
+    "128": (Conv(1, 1, 128, 128, (28, 28), (3, 3), padding=(1, 1, 1, 1)), BOTH),
     "512": (Conv(1, 1, 64, 512, (14, 14), (3, 3), padding=(1, 1, 1, 1)), BOTH),
     "512 wide": (Conv(1, 1, 32, 512, (14, 40), (3, 3), padding=(1, 1, 1, 1)), BOTH),
     "5x5": (Conv(6, 1, 64, 64, (14, 14), (5, 5), padding=(2, 2, 2, 2)), ALL),
@@ -38,9 +44,7 @@ LARGER = {
     "dilated": (Conv(1, 1, 64, 256, (33, 33), (3, 3), padding=(2, 2, 2, 2), dilation=(2, 2)), ALL),
     "transposed": (Conv(2, 1, 64, 512, (16, 16), (4, 4), (2, 2), (1, 1, 1, 1)), INPUT),
 }  # fmt: skip
-MEASURED = [
-    (name, direction) for name, (_, directions) in LARGER.items() for direction in directions
-]
+MEASURED = [(name, way) for name, (_, directions) in LARGER.items() for way in directions]
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -52,11 +56,22 @@ def test_whole_numbers_are_exact(name: str, direction: str, level: str) -> None:
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize(("name", "direction"), CASES)
+@pytest.mark.parametrize(("name", "direction"), ROUNDED)
+def test_real_numbers_are_within_rounding(name: str, direction: str, level: str) -> None:
+    conv, way = UNEVEN[name][0], Way(TARGETS[level], winograd=True)
+    for form in FORMS if level == LEVELS[0] else ("nchw", "nhwc"):
+        first, second, bias = reals(direction, conv, form, 1)
+        bias = None if direction == "weight" else bias
+        result = computed(direction, conv, first, second, way, bias, FORMS[form][2])
+        assert_within(direction, conv, result, first, second, bias, "")
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(("name", "direction"), CASES + ROUNDED)
 def test_threads_and_images_do_not_change_bits(name: str, direction: str, level: str) -> None:
     if machine.team_runtime() is None:
         pytest.skip("no OpenMP runtime is loaded in this process, so that there are no teams")
-    conv, _ = PROBLEMS[name]
+    conv, _ = {**PROBLEMS, **UNEVEN}[name]
     assert_same_for_teams(direction, conv, "nhwc", level, winograd=True)
     if direction != "weight":
         assert_same_alone(direction, conv, "nchw", level, winograd=True)
@@ -83,11 +98,11 @@ def test_errors_are_no_more_than_twice_torchs(
 
 @pytest.mark.parametrize("value", [*STRANGE, 3e38])
 @pytest.mark.parametrize("which", [0, 1])
-@pytest.mark.parametrize(("name", "direction"), CASES)
+@pytest.mark.parametrize(("name", "direction"), CASES + ROUNDED)
 def test_numbers_that_it_cannot_treat_go_to_a_direct_sum(
     name: str, direction: str, which: int, value: float
 ) -> None:
-    conv, _ = PROBLEMS[name]
+    conv, _ = {**PROBLEMS, **UNEVEN}[name]
     shapes = conv.shapes(direction)
     operands = [normal(i, shapes[i]) for i in (0, 1)]
     operands[which].view(-1)[-1] = value

@@ -1,5 +1,7 @@
 """Winograd's convolution: which problems, in which groups of tile rows."""
 
+import math
+
 from faltung.compiler.algorithms import winograd_kernels
 from faltung.compiler.algorithms.argument_block import rounded
 from faltung.compiler.algorithms.correlation import Correlation
@@ -13,6 +15,7 @@ from faltung.compiler.problem import Problem, layout
 from faltung.compiler.target import NO_TILES, Target
 
 NAME = "winograd"
+LARGE = 784  # outputs of an image; in smaller ones torch sums some in short chains
 POOLED = {"max": ("", "relu", "relu6"), "avg": ("",)}  # with which activations
 
 
@@ -27,9 +30,10 @@ def refuses(problem: Problem, target: Target) -> str | None:
     jobs, untouched = apart(problem)
     if untouched:
         return "it writes elements that a window touches, and here are others"
-    if problem.pool and (len(jobs) > 1 or _side(problem, jobs[0]) % 2):
+    reason = unfit(problem, jobs, target)
+    if reason is None and problem.pool and (len(jobs) > 1 or _side(problem, jobs[0]) % 2):
         return "it pools tiles of an even number of neighbouring outputs"
-    return unfit(problem, jobs, target)
+    return reason
 
 
 def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
@@ -42,7 +46,7 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     side, taps = _side(problem, jobs[0]), jobs[0].window[0]
     spec = Spec(
         layout(jobs[0].source[:4]), layout(jobs[0].target[:4]), problem.kind, problem.bias,
-        problem.summand, problem.activation, problem.pool, side, taps, _block(problem, taps),
+        problem.summand, problem.activation, problem.pool, side, taps, _block(problem, taps, side),
         shape(target, -(-outputs // target.lanes)),
     )  # fmt: skip
     transform = winograd_kernels.Transform(problem.kind, side, taps, spec.tile[1] * target.lanes)
@@ -67,20 +71,29 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
 
 
 def _side(problem: Problem, job: Correlation) -> int:
-    """Return m, the outputs of a tile along one axis."""
-    if job.window[0] == 2:
-        return 3
-    return 4 if problem.precision != "highest" and job.window[0] == 3 else 2
+    """Return m, the outputs of a tile along one axis.
+
+    Torch sums outputs of larger images in one chain, and tiles of 4 keep within twice its error;
+    its sums of input gradients are shorter.
+    """
+    if job.window[0] != 3:
+        return {2: 3, 5: 2}[job.window[0]]
+    large = problem.direction == "forward" and math.prod(job.result) >= LARGE
+    return 4 if large or problem.precision != "highest" else 2
 
 
-def _block(problem: Problem, taps: int) -> int:
+def _block(problem: Problem, taps: int, side: int) -> int:
     """Return how many products are summed before they join others; 0 for all.
 
-    Torch's own error is smaller in input gradients, whose sums it keeps short, than in outputs.
+    Long chains would have more than twice torch's error, but for outputs of small tiles.
     """
-    if problem.direction == "forward" or problem.precision != "highest":
+    forward = problem.direction == "forward"
+    if problem.precision != "highest" or (forward and side != 4):
         return 0
-    return 16 if taps == 5 else 32 if problem.outputs <= 64 else 64
+    channels = problem.channels if forward else problem.outputs
+    if taps == 5 or (side == 4 and channels < 64):
+        return 16
+    return 32 if channels < 128 else 64
 
 
 def _step(
