@@ -34,7 +34,7 @@ PROBLEMS = [
 WINOGRAD = [
     Conv(2, 1, 32, 48, (9, 8), (3, 3), (1, 1), (1, 1, 1, 1)),
     Conv(1, 1, 48, 32, (17, 16), (3, 3), (1, 1), (2, 1, 0, 4), (2, 2), flip=True),
-    Conv(1, 1, 40, 32, (16, 17), (4, 4), (2, 2), (1, 1, 1, 1)),
+    Conv(2, 1, 48, 32, (16, 17), (4, 4), (2, 2), (1, 1, 1, 1)),
 ]
 MISTAKES = {  # a number of the plan that is off by one, and the side of the page that it runs into
     "reads behind": ("source_offset", 1),
@@ -74,7 +74,7 @@ def cases(level: str) -> Iterator[Case]:
 
     for number, conv in enumerate(WINOGRAD):
         strided = conv.stride != (1, 1)
-        for direction in ("input",) if strided else DIRECTIONS:
+        for direction in DIRECTIONS[strided:]:
             for form, side in itertools.product(("nchw", "nhwc", "steps"), SIDES):
                 way = Way(TARGETS[level], 1 + number % 2, winograd=True)
                 yield Case(direction, conv, form, torch.float32, side, way)

@@ -14,35 +14,35 @@ from test_kernel_bits import assert_same_alone, assert_same_for_teams
 from test_kernel_values import STRANGE, assert_within, reals, torchs
 
 LEVELS = [level for level in TARGETS if level != "tiles"]
-INPUT, BOTH, FIRST = ("input",), ("forward", "input"), ("forward", "weight")
+BOTH, FIRST, GRADIENTS = ("forward", "input"), ("forward", "weight"), ("input", "weight")
 ALL = ("forward", "input", "weight")
 PROBLEMS = {  # and the directions in which Winograd's method takes them
     "3x3": (Conv(3, 1, 32, 48, (10, 13), (3, 3), padding=(1, 1, 1, 1)), ALL),
     "flipped": (Conv(2, 1, 48, 32, (9, 8), (3, 3), padding=(2, 0, 1, 1), flip=True), ALL),
     "dilated": (Conv(2, 1, 32, 33, (17, 16), (3, 3), (1, 1), (2, 2, 2, 2), (2, 2)), FIRST),
     "apart": (Conv(2, 1, 48, 32, (9, 29), (3, 3), (1, 1), (0, 2, 3, 4), (1, 3), True), ALL),
-    "transposed": (Conv(2, 1, 40, 32, (16, 17), (4, 4), (2, 2), (1, 1, 1, 1)), INPUT),
-    "turned": (Conv(2, 1, 32, 48, (17, 20), (4, 2), (2, 1), (1, 2, 0, 1), flip=True), INPUT),
+    "transposed": (Conv(2, 1, 48, 32, (16, 17), (4, 4), (2, 2), (1, 1, 1, 1)), GRADIENTS),
+    "turned": (Conv(2, 1, 32, 48, (17, 20), (4, 2), (2, 1), (1, 2, 0, 1), flip=True), GRADIENTS),
     "2x2": (Conv(1, 1, 48, 32, (9, 11), (2, 2), padding=(1, 0, 0, 0)), BOTH),
 }  # fmt: skip
 UNEVEN = {  # tiles of 6 elements round
-    "4x4 tiles": (Conv(2, 1, 32, 40, (28, 31), (3, 3), padding=(1, 1, 1, 0)), ("forward",)),
+    "4x4 tiles": (Conv(2, 1, 32, 40, (28, 31), (3, 3), padding=(1, 1, 1, 0)), FIRST),
     "5x5": (Conv(6, 1, 32, 48, (13, 15), (5, 5), padding=(2, 1, 2, 2), flip=True), ALL),
 }
 CASES = [(name, way) for name, (_, directions) in PROBLEMS.items() for way in directions]
 ROUNDED = [(name, way) for name, (_, directions) in UNEVEN.items() for way in directions]
 LARGER = {
     "64": (Conv(1, 1, 64, 64, (56, 56), (3, 3), padding=(1, 1, 1, 1)), ALL),
-    "28": (Conv(1, 1, 32, 64, (28, 28), (3, 3), padding=(1, 1, 1, 1)), BOTH),
+    "28": (Conv(1, 1, 32, 64, (28, 28), (3, 3), padding=(1, 1, 1, 1)), ALL),
     "48": (Conv(4, 1, 48, 32, (30, 28), (3, 3), padding=(1, 1, 1, 1)), BOTH),
-    "128": (Conv(1, 1, 128, 128, (28, 28), (3, 3), padding=(1, 1, 1, 1)), BOTH),
+    "128": (Conv(1, 1, 128, 128, (28, 28), (3, 3), padding=(1, 1, 1, 1)), ALL),
     "512": (Conv(1, 1, 64, 512, (14, 14), (3, 3), padding=(1, 1, 1, 1)), BOTH),
     "512 wide": (Conv(1, 1, 32, 512, (14, 40), (3, 3), padding=(1, 1, 1, 1)), BOTH),
     "5x5": (Conv(6, 1, 64, 64, (14, 14), (5, 5), padding=(2, 2, 2, 2)), ALL),
     "5x5 192": (Conv(1, 1, 64, 192, (27, 27), (5, 5), padding=(2, 2, 2, 2)), BOTH),
     "5x5 7x7": (Conv(2, 1, 256, 128, (7, 7), (5, 5), padding=(2, 2, 2, 2)), BOTH),
     "dilated": (Conv(1, 1, 64, 256, (33, 33), (3, 3), padding=(2, 2, 2, 2), dilation=(2, 2)), ALL),
-    "transposed": (Conv(2, 1, 64, 512, (16, 16), (4, 4), (2, 2), (1, 1, 1, 1)), INPUT),
+    "transposed": (Conv(2, 1, 64, 512, (16, 16), (4, 4), (2, 2), (1, 1, 1, 1)), GRADIENTS),
 }  # fmt: skip
 MEASURED = [(name, way) for name, (_, directions) in LARGER.items() for way in directions]
 
@@ -128,12 +128,13 @@ def test_parts_without_dilation_cover_every_output_once(text: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "reason"), [
-    ("ic64ih33oc64kh3ph12dh12", "with stride 1, or that are made of such"),
+    ("ic64ih33oc64kh3ph12dh12", "with stride 1, or what is made of such"),
     ("ic64ih20oc64kh3ph3dh3", "49 outputs in each of 9 parts of an image"),
-    ("ic64ih56oc64kh3ph1sh2", "with stride 1, or that are made of such"),
-    ("input ic64ih56oc64kh3ph1sh2", "with stride 1, or that are made of such"),
+    ("ic64ih56oc64kh3ph1sh2", "with stride 1, or what is made of such"),
+    ("input ic64ih56oc64kh3ph1sh2", "with stride 1, or what is made of such"),
     ("input ic64ih14oc512kh5ph2", "error"),
     ("weight ic64ih14oc64kh5ph2", "error"),
+    ("weight ic64ih7oc64kh3ph1", "98 pixels"),
 ])  # fmt: skip
 def test_what_it_does_not_take_and_why(text: str, reason: str) -> None:
     refusals = dict(planner.explain(parse(text), machine.host(), 1).refusals)

@@ -13,6 +13,9 @@ CHANNELS = 32  # fewer channels on either side, and the transforms cost more tha
 PIXELS = 49  # fewer outputs an image, and too many tiles hang over its edge
 LONGEST, WIDEST = 192, 35  # outputs, and columns, at most of an input gradient of 5x5 windows
 SHORTEST = 1024  # pixels at least that a gradient of 5x5 weights sums
+LEAST = 98  # pixels at least that a gradient of weights sums: its sums go to memory and back
+LARGE = 784  # outputs of an image from which torch sums so many products in one chain, or pixels
+# in a gradient of weights, that tiles of 4 x 4 outputs keep within twice its error
 GROUP = 4 * 2**20  # bytes of transformed tensors that one call holds
 
 
@@ -69,7 +72,7 @@ def unfit(problem: Problem, parts: Sequence[Correlation], target: Target) -> str
         or not windows <= WINDOWS
         or any(part.stride != (1, 1) or part.dilation != (1, 1) for part in parts)
     ):
-        return "it is for windows of 2x2, 3x3 and 5x5 with stride 1, or that are made of such"
+        return "it is for windows of 2x2, 3x3 and 5x5 with stride 1, or what is made of such"
     if problem.groups != 1:
         return "it treats all channels at once, and here are groups"
     return _too_small(problem, parts, target) or _too_wrong(problem, parts[0])
@@ -84,6 +87,9 @@ def _too_small(problem: Problem, parts: Sequence[Correlation], target: Target) -
     channels = problem.outputs if problem.direction == "input" else problem.channels
     if channels % target.lanes:
         return f"it takes {target.lanes} channels at a time, and {channels} is no multiple"
+    pixels = problem.images * math.prod(problem.result)
+    if problem.direction == "weight" and pixels < LEAST:
+        return f"it pays for gradients of weights from {LEAST} pixels on, all images together"
     return None
 
 

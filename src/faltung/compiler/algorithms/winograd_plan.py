@@ -8,14 +8,13 @@ from faltung.compiler.algorithms.correlation import Correlation
 from faltung.compiler.algorithms.tile import shape
 from faltung.compiler.algorithms.undilated import apart
 from faltung.compiler.algorithms.winograd import Spec
-from faltung.compiler.algorithms.winograd_groups import Group, groups, seconds, unfit
+from faltung.compiler.algorithms.winograd_groups import LARGE, Group, groups, seconds, unfit
 from faltung.compiler.algorithms.winograd_input import FLAGS
 from faltung.compiler.plan import Plan, Step
 from faltung.compiler.problem import Problem, layout
 from faltung.compiler.target import NO_TILES, Target
 
 NAME = "winograd"
-LARGE = 784  # outputs of an image; in smaller ones torch sums some in short chains
 POOLED = {"max": ("", "relu", "relu6"), "avg": ("",)}  # with which activations
 
 

@@ -1,10 +1,12 @@
-"""Gradient of 3x3 and 5x5 weights by Winograd's method: which problems, in which groups."""
+"""Gradient of 2x2, 3x3 and 5x5 weights by Winograd's method: which problems, in which groups."""
+
+import math
 
 from faltung.compiler.algorithms.argument_block import rounded
 from faltung.compiler.algorithms.correlation import Correlation
 from faltung.compiler.algorithms.runs import gathered
 from faltung.compiler.algorithms.undilated import apart
-from faltung.compiler.algorithms.winograd_groups import Group, groups, seconds, unfit
+from faltung.compiler.algorithms.winograd_groups import LARGE, Group, groups, seconds, unfit
 from faltung.compiler.algorithms.winograd_input import FLAGS
 from faltung.compiler.algorithms.winograd_weight import Spec
 from faltung.compiler.plan import Plan, Step
@@ -18,10 +20,7 @@ def refuses(problem: Problem, target: Target) -> str | None:
     """Return why this algorithm does not take a problem."""
     if problem.operation != "conv" or problem.direction != "weight":
         return "it makes gradients of weights"
-    jobs, _ = apart(problem)
-    if jobs[0].window not in {(3, 3), (5, 5)}:
-        return "it is for 3x3 and 5x5 windows"
-    return unfit(problem, jobs, target)
+    return unfit(problem, apart(problem)[0], target)
 
 
 def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
@@ -32,7 +31,7 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     height = 6
     spec = Spec(
         layout(jobs[0].source[:4]), layout(jobs[0].target[:4]), problem.kind, problem.bias,
-        problem.window[0], (height, vectors),
+        jobs[0].window[0], _step_of(jobs[0]), (height, vectors),
     )  # fmt: skip
     width = vectors * target.lanes
     tiles = -(-problem.outputs // width)
@@ -42,13 +41,18 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
         row_bytes = 4 * spec.size**2 * columns * (problem.channels + tiles * width)
         calls += [(job, group, columns) for group in groups(problem.images, rows, row_bytes)]
     padded = max(group.images * group.rows * columns for _, group, columns in calls)
-    found = [
-        _step(problem, job, spec, target, threads, group, columns, padded, tiles, ends)
-        for (job, group, columns), ends in zip(calls, _ends(len(calls)), strict=True)
-    ]
+    units = max(group.images * group.rows for _, group, _ in calls)
+    found = []
+    for at, (job, group, columns) in enumerate(calls):
+        ends = (
+            int(at == 0 or calls[at - 1][0].weights != job.weights),
+            int(at == len(calls) - 1 or calls[at + 1][0].weights != job.weights),
+        )
+        most = (units, padded)
+        found.append(_step(problem, job, spec, target, threads, group, columns, most, tiles, ends))
     words = (
-        f"F({spec.taps}x{spec.taps}, 2x2), {height} x {width} channels in registers, "
-        f"{len(calls)} groups of tiles in {len(jobs)} parts"
+        f"F({spec.taps}x{spec.taps}, {spec.outputs}x{spec.outputs}), {height} x {width} channels "
+        f"in registers, {len(calls)} groups of tiles in {len(jobs)} parts"
     )
     count = sum(group.images * group.rows * columns for _, group, columns in calls)
     cost = seconds(problem, count, spec.size**2, target, threads)
@@ -56,9 +60,14 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     return [Plan(NAME, words, steps, room, threads, cost)]
 
 
-def _ends(count: int) -> list[Pair]:
-    """Return for each of so many calls whether it is the first, and whether it is the last."""
-    return [(int(at == 0), int(at == count - 1)) for at in range(count)]
+def _step_of(job: Correlation) -> int:
+    """Return the gradients of a tile along one axis.
+
+    Larger tiles have a larger error, which is still below torch's where many pixels are summed.
+    """
+    if job.window[0] != 3:
+        return {2: 3, 5: 2}[job.window[0]]
+    return 4 if math.prod(job.result) >= LARGE else 2
 
 
 def _step(
@@ -69,27 +78,31 @@ def _step(
     threads: int,
     group: Group,
     columns: int,
-    padded: int,
+    most: Pair,
     tiles: int,
     ends: Pair,
 ) -> tuple[Step, int]:
     """Return the call for a group of images and tile rows, and its workspace in bytes."""
     k, c, r, s, offset = job.weights[1:]
+    units, padded = most
     channels, width = problem.channels, spec.tile[1] * target.lanes
-    run = gathered(channels, problem.window, (c, r, s), target.lanes)
+    run = gathered(channels, job.window, (c, r, s), target.lanes)
     sums = spec.taps**2 * channels * width
     gradients = FLAGS + rounded(spec.size**2 * padded * channels)
     padded_channels = -(-channels // spec.tile[0]) * spec.tile[0]
     products = gradients + rounded(spec.size**2 * tiles * padded * width)
-    shared = products + rounded(spec.size**2 * tiles * (padded_channels + 1) * width)
+    rows = products + rounded(spec.size**2 * tiles * (padded_channels + 1) * width)
+    shared = rows + rounded(problem.bias * units * tiles * width)
     span = columns * spec.outputs + spec.taps - 1
-    private = rounded(max(spec.size * span * channels, 2 * span * tiles * width, sums + 2 * run[0]))
+    private = rounded(
+        max(spec.size * span * channels, spec.outputs * span * tiles * width, sums + 2 * run[0])
+    )
     numbers = (
         *group.numbers, columns, *ends, 1, channels, problem.outputs,
         *job.size, *job.result, *job.source, *job.target,
         k, c, r, s, offset, *run, spec.taps * channels, channels, channels,
-        1, sums, sums, 1, *problem.window,
+        1, sums, sums, 1, *job.window,
         -job.origin[0], -job.origin[1], span, padded, padded_channels, tiles, shared, private,
-        gradients, products,
+        gradients, products, rows,
     )  # fmt: skip
     return Step(spec, numbers, guards=True), 4 * (shared + threads * private)
