@@ -9,12 +9,14 @@ accuracy of Winograd convolution for deep neural networks" (2020).
 """
 
 from fractions import Fraction
+from functools import cache
 
 Matrix = tuple[tuple[Fraction, ...], ...]
 
 POINTS = {4: (0, 1, -1), 6: (0, Fraction(2, 3), Fraction(-2, 3), Fraction(3, 2), Fraction(-3, 2))}
 
 
+@cache
 def matrices(outputs: int, taps: int = 3) -> tuple[Matrix, Matrix, Matrix]:
     """Return Aᵀ (m x n), G (n x r) and Bᵀ (n x n) of F(m, r), n = m + r - 1.
 

@@ -183,16 +183,22 @@ def _put_row(
 ) -> None:
     """Transform one row of tiles back and write it."""
     back, _, _ = matrices(spec.outputs, spec.taps)
+    room = code.scratch(spec.size * spec.outputs * code.lanes)
     step = spec.delivered
     pitch = a.tile_columns * step
     with code.loop(a.tile_columns) as column, code.loop(width, 0, code.lanes) as j:
-        at = code.settled(products + (unit * a.tile_columns + column) * width + j)
-        square = [
-            [code.load(at + most * ((i * spec.size + n) * width)) for n in range(spec.size)]
-            for i in range(spec.size)
+        start = products + (unit * a.tile_columns + column) * width + j
+        with code.loop(spec.size) as line:
+            at = code.settled(start + line * (most * (spec.size * width)))
+            values = [code.load(at + most * (n * width)) for n in range(spec.size)]
+            for n, value in enumerate(applied(code, back, values)):
+                code.store(value, room + (line * spec.outputs + n) * code.lanes)
+        columns = [
+            [code.load(room + (i * spec.outputs + n) * code.lanes) for i in range(spec.size)]
+            for n in range(spec.outputs)
         ]
-        half = [applied(code, back, c) for c in zip(*square, strict=True)]
-        made = [applied(code, back, row) for row in zip(*half, strict=True)]
+        found = [applied(code, back, values) for values in columns]
+        made = [list(row) for row in zip(*found, strict=True)]
         for i, row in enumerate(_pooled(code, spec.pool, made) if spec.pool else made):
             to = code.settled(staged + (pitch * i + column * step) * width + j)
             for n, value in enumerate(row):

@@ -12,8 +12,14 @@ from faltung.compiler.algorithms import weights
 from faltung.compiler.algorithms.argument_block import read_arguments, rounded
 from faltung.compiler.algorithms.runs import run_of
 from faltung.compiler.algorithms.toom_cook import matrices
-from faltung.compiler.algorithms.winograd_input import FLAGS, begin_flags, both, judge
-from faltung.compiler.emit import Code, Int, Pointer, Program
+from faltung.compiler.algorithms.winograd_input import (
+    FLAGS,
+    begin_flags,
+    judge,
+    judged,
+    transformed,
+)
+from faltung.compiler.emit import Code, Int, Pointer, Program, Vector
 from faltung.compiler.plan import Preparation, Step
 from faltung.compiler.target import Target
 
@@ -133,20 +139,23 @@ def transform(
     run = weights.Run(a.run_length, a.run_first, a.run_rows, a.run_columns, a.run_channels)
     _, matrix, _ = matrices(spec.outputs, spec.taps)
     size = spec.outputs + spec.taps - 1
-    worst, taps_of = code.variable(code.fill(0)), range(spec.taps)
+    worst = code.variable(code.fill(0))
     with code.loop(a.channels // block) as part:
         source = a.weights + a.weight_offset + part * block * a.weight_channel
         weights.pack_tile(code, packing, source, strides, run, number, packed, table)
         with code.loop(block) as c, code.loop(width, 0, code.lanes) as j:
-            at = code.settled(packed + c * width + j)
-            square = [
-                [code.load(at + block * ((spec.taps * r + s) * width)) for s in taps_of]
-                for r in taps_of
-            ]
-            for vector in (v for line in square for v in line):
-                worst.set(code.largest(worst.get(), vector))
-            to = code.settled(kernels + (part * block + c) * width + j)
-            for i, line in enumerate(both(code, matrix, square)):
-                for n, value in enumerate(line):
-                    code.store(value, to + pitch(a.channels, width) * (i * size + n))
+            start = packed + c * width + j
+            to = kernels + (part * block + c) * width + j
+
+            def row(r: Int, start: Pointer = start) -> list[Vector]:
+                at = code.settled(start + r * (block * (spec.taps * width)))
+                loaded = [code.load(at + block * (s * width)) for s in range(spec.taps)]
+                return judged(code, worst, loaded)
+
+            def put(n: Int, values: list[Vector], to: Pointer = to) -> None:
+                at = code.settled(to + pitch(a.channels, width) * n)
+                for i, value in enumerate(values):
+                    code.store(value, at + pitch(a.channels, width) * (i * size))
+
+            transformed(code, matrix, row, put)
     judge(code, a, worst)

@@ -17,15 +17,15 @@ from faltung.compiler.algorithms.argument_block import read_arguments
 from faltung.compiler.algorithms.toom_cook import matrices
 from faltung.compiler.algorithms.winograd_input import (
     FLAGS,
-    applied,
     begin_flags,
-    both,
     clear,
     judge,
+    judged,
     raised,
     transform_input,
+    transformed,
 )
-from faltung.compiler.emit import Code, Int, Pointer, Program
+from faltung.compiler.emit import Code, Int, Pointer, Program, Vector
 from faltung.compiler.target import Target
 
 TENSORS = ("source", "dy", "db", "dw")
@@ -124,18 +124,20 @@ def _transform_gradient(code: Code, spec: Spec, a: Any, unit: Int) -> None:
         code.loop(a.tile_columns) as column,
         code.loop(width, 0, code.lanes) as j,
     ):
-        at = code.settled(mine + number * plane + column * (spec.outputs * width) + j)
-        square = [
-            [code.load(at + (i * span + n) * width) for n in range(spec.outputs)]
-            for i in range(spec.outputs)
-        ]
-        for vector in (v for line in square for v in line):
-            worst.set(code.largest(worst.get(), vector))
+        start = mine + number * plane + column * (spec.outputs * width) + j
         to = a.workspace + a.gradients + j
-        to = code.settled(to + (number * a.padded_tiles + unit * a.tile_columns + column) * width)
-        for i, values in enumerate(both(code, transform, square)):
-            for n, value in enumerate(values):
-                code.store(value, to + element * (i * spec.size + n))
+        to = to + (number * a.padded_tiles + unit * a.tile_columns + column) * width
+
+        def line(i: Int, start: Pointer = start) -> list[Vector]:
+            at = code.settled(start + i * (span * width))
+            return judged(code, worst, [code.load(at + n * width) for n in range(spec.outputs)])
+
+        def put(n: Int, values: list[Vector], to: Pointer = to) -> None:
+            at = code.settled(to + element * n)
+            for i, value in enumerate(values):
+                code.store(value, at + element * (i * spec.size))
+
+        transformed(code, transform, line, put)
     judge(code, a, worst)
 
 
@@ -193,15 +195,18 @@ def _back(code: Code, spec: Spec, a: Any, number: Int) -> None:
     mine = a.workspace + a.shared + code.thread * a.private
     table = (mine + a.sums).cast("i64")
     with code.loop(a.channels) as c, code.loop(width, 0, code.lanes) as j:
-        at = code.settled(sums + c * width + j)
-        square = [
-            [code.load(at + size * (i * spec.size + n)) for n in range(spec.size)]
-            for i in range(spec.size)
-        ]
-        half = [applied(code, back, column) for column in zip(*square, strict=True)]
-        for r, row in enumerate(zip(*half, strict=True)):
-            for s, value in enumerate(applied(code, back, row)):
-                code.store(value, mine + ((r * spec.taps + s) * a.channels + c) * width + j)
+        start, to = sums + c * width + j, mine + c * width + j
+
+        def row(i: Int, start: Pointer = start) -> list[Vector]:
+            at = code.settled(start + size * (i * spec.size))
+            return [code.load(at + size * n) for n in range(spec.size)]
+
+        def put(n: Int, values: list[Vector], to: Pointer = to) -> None:
+            at = code.settled(to + n * (a.channels * width))
+            for i, value in enumerate(values):
+                code.store(value, at + a.channels * (i * spec.taps * width))
+
+        transformed(code, back, row, put)
     if spec.bias:
         with code.loop(code.smaller(a.outputs - number * width, width)) as k:
             total = code.load(sums + a.padded_channels * width + k, 1)
