@@ -37,7 +37,7 @@ SHAPES = {  # input, weight, stride, padding, groups
     "woven": ((1, 32, 8, 9), (32, 4, 3, 3), 1, 1, 8),
     "depthwise": ((2, 20, 9, 10), (20, 1, 3, 3), 1, 1, 20),
     "winograd": ((2, 32, 11, 13), (40, 32, 3, 3), 1, 1, 1),
-    "winograd 4x4": ((1, 32, 27, 30), (40, 32, 3, 3), 1, 1, 1),
+    "winograd 4x4": ((1, 48, 27, 30), (40, 48, 3, 3), 1, 1, 1),
 }
 CASES = [
     (name, activation, pool, added)

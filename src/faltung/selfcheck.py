@@ -46,7 +46,7 @@ CONVOLUTIONS = (
     "ic64ih15iw14oc64kh3 channels rows bias",
     "mb2ic64ih11oc32kh3pw1 rows bias flip",
     "ic32ih40oc96kh3ph1 channels",
-    "ic32ih30oc40kh3ph1 rows bias",
+    "mb2ic48ih30oc40kh3ph1 rows bias",
     "mb2ic32ih17oc48kh3ph2dh2 channels bias",
     "mb2ic32ih18oc32kh4ph1sh2 channels bias",
     "ic32ih14oc40kh5ph2 rows bias",

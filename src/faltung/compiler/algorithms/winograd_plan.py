@@ -15,6 +15,7 @@ from faltung.compiler.problem import Problem, layout
 from faltung.compiler.target import NO_TILES, Target
 
 NAME = "winograd"
+MANY = 48  # channels from which tiles of 4 x 4 outputs have less than twice torch's error
 POOLED = {"max": ("", "relu", "relu6"), "avg": ("",)}  # with which activations
 
 
@@ -45,7 +46,7 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     side, taps = _side(problem, jobs[0]), jobs[0].window[0]
     spec = Spec(
         layout(jobs[0].source[:4]), layout(jobs[0].target[:4]), problem.kind, problem.bias,
-        problem.summand, problem.activation, problem.pool, side, taps, _block(problem, taps, side),
+        problem.summand, problem.activation, problem.pool, side, taps, _block(problem, side),
         shape(target, -(-outputs // target.lanes)),
     )  # fmt: skip
     transform = winograd_kernels.Transform(problem.kind, side, taps, spec.tile[1] * target.lanes)
@@ -77,11 +78,12 @@ def _side(problem: Problem, job: Correlation) -> int:
     """
     if job.window[0] != 3:
         return {2: 3, 5: 2}[job.window[0]]
-    large = problem.direction == "forward" and math.prod(job.result) >= LARGE
+    large = math.prod(job.result) >= LARGE and problem.channels >= MANY
+    large = large and problem.direction == "forward"
     return 4 if large or problem.precision != "highest" else 2
 
 
-def _block(problem: Problem, taps: int, side: int) -> int:
+def _block(problem: Problem, side: int) -> int:
     """Return how many products are summed before they join others; 0 for all.
 
     Long chains would have more than twice torch's error, but for outputs of small tiles.
@@ -90,9 +92,7 @@ def _block(problem: Problem, taps: int, side: int) -> int:
     if problem.precision != "highest" or (forward and side != 4):
         return 0
     channels = problem.channels if forward else problem.outputs
-    if taps == 5 or (side == 4 and channels < 64):
-        return 16
-    return 32 if channels < 128 else 64
+    return 16 if side == 4 and channels < 64 else 32 if channels < 128 else 64
 
 
 def _step(

@@ -31,7 +31,7 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     height = 6
     spec = Spec(
         layout(jobs[0].source[:4]), layout(jobs[0].target[:4]), problem.kind, problem.bias,
-        jobs[0].window[0], _step_of(jobs[0]), (height, vectors),
+        jobs[0].window[0], _step_of(problem, jobs[0]), (height, vectors),
     )  # fmt: skip
     width = vectors * target.lanes
     tiles = -(-problem.outputs // width)
@@ -60,14 +60,15 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     return [Plan(NAME, words, steps, room, threads, cost)]
 
 
-def _step_of(job: Correlation) -> int:
+def _step_of(problem: Problem, job: Correlation) -> int:
     """Return the gradients of a tile along one axis.
 
-    Larger tiles have a larger error, which is still below torch's where many pixels are summed.
+    Larger tiles have a larger error, within twice torch's where many pixels are summed.
     """
     if job.window[0] != 3:
         return {2: 3, 5: 2}[job.window[0]]
-    return 4 if math.prod(job.result) >= LARGE else 2
+    pixels = math.prod(job.result)
+    return 4 if pixels >= LARGE and problem.images * pixels >= 2 * LARGE else 2
 
 
 def _step(
