@@ -24,6 +24,8 @@ from faltung.compiler.algorithms import (
     amx_weight_plan,
     dense_plan,
     dense_weight_plan,
+    winograd_plan,
+    winograd_weight_plan,
 )
 from faltung.compiler.call import Call, ready
 from faltung.compiler.plan import Plan
@@ -179,19 +181,23 @@ class Way:
         threads: Threads of the team, for small problems too.
         activation: What follows the bias.
         general: The kernel is one for all windows; else one for this one, where it is small.
+        winograd: It is one of Winograd's method.
     """
 
     target: Target
     threads: int = 1
     activation: str = ""
     general: bool = True
+    winograd: bool = False
 
 
 @cache
 def planned(problem: Problem, way: Way) -> Plan:
     """Return the plan of a dense algorithm, of the matrix unit's where the target has one."""
     algorithm: Any = dense_weight_plan if problem.direction == "weight" else dense_plan
-    if way.target.tiles not in NO_TILES:
+    if way.winograd:
+        algorithm = winograd_weight_plan if problem.direction == "weight" else winograd_plan
+    elif way.target.tiles not in NO_TILES:
         algorithm = amx_weight_plan if problem.direction == "weight" else amx_plan
     unrolled = 0 if way.general else dense_plan.UNROLLED
     with (
@@ -210,7 +216,9 @@ def planned(problem: Problem, way: Way) -> Plan:
 def called(problem: Problem, way: Way) -> Call:
     """Return the plan, ready to be called, and a dense one where it cannot."""
     plan, instead = planned(problem, way), None
-    if way.target.tiles not in NO_TILES and plan.guarded:
+    if way.winograd:
+        instead = planned(problem, replace(way, winograd=False))
+    elif way.target.tiles not in NO_TILES and plan.guarded:
         instead = planned(problem, replace(way, target=replace(way.target, tiles="")))
     return ready(plan, way.target, instead)
 

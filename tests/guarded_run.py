@@ -3,6 +3,7 @@
 Says which problem comes before it runs, so that the last line names the one that ended the process.
 """
 
+import itertools
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -29,6 +30,11 @@ PROBLEMS = [
     Conv(1, 1, 40, 25, (4, 6), (3, 3), (2, 1), (1, 0, 0, 1)),
     Conv(1, 3, 5, 2, (9, 8), (2, 5), (1, 2), (3, 0, 5, 6), (1, 2)),
     Conv(1, 1, 2, 33, (12, 10), (5, 4), (1, 1), (-1, 1, 0, -2)),
+]
+WINOGRAD = [
+    Conv(2, 1, 32, 48, (9, 8), (3, 3), (1, 1), (1, 1, 1, 1)),
+    Conv(1, 1, 48, 32, (17, 16), (3, 3), (1, 1), (2, 1, 0, 4), (2, 2), flip=True),
+    Conv(2, 1, 48, 32, (16, 17), (4, 4), (2, 2), (1, 1, 1, 1)),
 ]
 MISTAKES = {  # a number of the plan that is off by one, and the side of the page that it runs into
     "reads behind": ("source_offset", 1),
@@ -65,6 +71,13 @@ def cases(level: str) -> Iterator[Case]:
                     yield Case(direction, conv, form, torch.float32, side, way)
                     if at in {3, 6} and form == ordinary:
                         yield Case(direction, conv, form, torch.bfloat16, side, way)
+
+    for number, conv in enumerate(WINOGRAD):
+        strided = conv.stride != (1, 1)
+        for direction in DIRECTIONS[strided:]:
+            for form, side in itertools.product(("nchw", "nhwc", "steps"), SIDES):
+                way = Way(TARGETS[level], 1 + number % 2, winograd=True)
+                yield Case(direction, conv, form, torch.float32, side, way)
 
 
 def wrong(call: Call, way: Way, mistake: str) -> Call:

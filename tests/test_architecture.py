@@ -31,12 +31,13 @@ LAYERS = [
     ],
     [
         "compiler.algorithms.correlation",
-        "compiler.algorithms.winograd_groups",
         "compiler.emit.flow",
         "compiler.machine",
     ],
     [
         "compiler.algorithms.parts",
+        "compiler.algorithms.undilated",
+        "compiler.algorithms.winograd_groups",
         "compiler.emit.code",
     ],
     [

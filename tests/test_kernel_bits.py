@@ -22,24 +22,28 @@ LARGER = [
 ]
 
 
-def assert_same_for_teams(direction: str, conv: Conv, form: str, level: str) -> None:
+def assert_same_for_teams(
+    direction: str, conv: Conv, form: str, level: str, winograd: bool = False
+) -> None:
     """Assert that teams of one, two and three threads give the same bits."""
     layouts = FORMS[form]
     first, second = (
         LAYOUTS[layout](normal(i, shape))
         for i, (layout, shape) in enumerate(zip(layouts[:2], conv.shapes(direction), strict=False))
     )
+    ways = (Way(TARGETS[level], n, winograd=winograd) for n in (1, 2, 3))
     alone, *teams = (
-        computed(direction, conv, first, second, Way(TARGETS[level], n), layout=layouts[2])
-        for n in (1, 2, 3)
+        computed(direction, conv, first, second, way, layout=layouts[2]) for way in ways
     )
     assert not alone.isnan().any()
     assert all(torch.equal(alone, result) for result in teams), f"{direction} {conv}, {form}"
 
 
-def assert_same_alone(direction: str, conv: Conv, form: str, level: str) -> None:
+def assert_same_alone(
+    direction: str, conv: Conv, form: str, level: str, winograd: bool = False
+) -> None:
     """Assert that every image of a batch is what it is alone, in the batch's memory or its own."""
-    layouts, way = FORMS[form], Way(TARGETS[level])
+    layouts, way = FORMS[form], Way(TARGETS[level], winograd=winograd)
     batch, weight, shape = conv.shapes(direction)
     first, second = LAYOUTS[layouts[0]](normal(1, batch)), LAYOUTS[layouts[1]](normal(2, weight))
     together = computed(direction, conv, first, second, way, layout=layouts[2])

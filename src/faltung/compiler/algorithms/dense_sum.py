@@ -103,17 +103,10 @@ def _taps(
             tile.accumulate_woven(code, sums, elements, at, spec.woven)
             return
         at = line + r * pitch + s * (run * width)
-        if not spec.long:
+        if spec.long:
+            tile.accumulate_blocks(code, sums, elements, at, run, BLOCK)
+        else:
             tile.accumulate(code, sums, elements, at, run)
-            return
-        with code.loop(run, 0, BLOCK) as first:
-            own = tile.sums(code, *spec.tile)
-            here = [element + first for element in elements]
-            rest = code.smaller(run - first, BLOCK)
-            tile.accumulate(code, own, here, at + first * width, rest)
-            for row, added in zip(sums, own, strict=True):
-                for slot, more in zip(row, added, strict=True):
-                    slot.set(slot.get() + more.get())
 
     if spec.taps and rows * segments * run * len(starts) <= tile.FULL_UNROLL:
         for tap in range(rows * segments):

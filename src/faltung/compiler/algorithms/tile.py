@@ -90,3 +90,23 @@ def accumulate(
             once(t + u)
     with code.loop(run, whole) as t:
         once(t)
+
+
+def accumulate_blocks(
+    code: Code,
+    held: list[list[Variable]],
+    elements: Sequence[Pointer],
+    weights: Pointer,
+    run: Index,
+    block: int,
+) -> None:
+    """Do the same with `block` products at a time, which are summed before they join the tile."""
+    rows, vectors = len(held), len(held[0])
+    with code.loop(run, 0, block) as first:
+        own = sums(code, rows, vectors)
+        here = [element + first for element in elements]
+        at = weights + first * (vectors * code.lanes)
+        accumulate(code, own, here, at, code.smaller(run - first, block))
+        for row, added in zip(held, own, strict=True):
+            for slot, more in zip(row, added, strict=True):
+                slot.set(slot.get() + more.get())

@@ -1,20 +1,22 @@
 """The matrices of Winograd's convolution, exactly, by the method of Toom and Cook.
 
 Input and kernel are polynomials; they are evaluated at points, multiplied there, and the product is
-interpolated. The points decide the error: 0, ±1 for tiles of 2; for tiles of 4 the points 0, ±3/4,
-±3/2, whose powers stay near 1, halve the error of the usual 0, ±1, ±2.
+interpolated. The points decide the error: 0, ±1 for tiles of 4 elements; for tiles of 6 the points
+0, ±2/3, ±3/2, whose powers stay near 1, have less than half the error of the usual 0, ±1, ±2.
 
 Source: B. Barabasz, A. Anderson, K. Soodhalter, D. Gregg, "Error analysis and improving the
 accuracy of Winograd convolution for deep neural networks" (2020).
 """
 
 from fractions import Fraction
+from functools import cache
 
 Matrix = tuple[tuple[Fraction, ...], ...]
 
-POINTS = {4: (0, 1, -1), 6: (0, Fraction(3, 4), Fraction(-3, 4), Fraction(3, 2), Fraction(-3, 2))}
+POINTS = {4: (0, 1, -1), 6: (0, Fraction(2, 3), Fraction(-2, 3), Fraction(3, 2), Fraction(-3, 2))}
 
 
+@cache
 def matrices(outputs: int, taps: int = 3) -> tuple[Matrix, Matrix, Matrix]:
     """Return Aᵀ (m x n), G (n x r) and Bᵀ (n x n) of F(m, r), n = m + r - 1.
 

@@ -41,7 +41,7 @@ SIZES = (
     "weight_output", "weight_channel", "weight_row", "weight_column", "weight_offset",
     "run_length", "run_first", "run_rows", "run_columns", "run_channels", "run_block",
     "top", "left", "panel_width", "padded_tiles", "tiles", "chunks", "rows_in_chunk",
-    "rows_in_block", "shared", "private",
+    "rows_in_block", "shared", "private", "kept",
 )  # fmt: skip
 
 
@@ -59,6 +59,7 @@ class Spec:
         pool: What windows of 2x2 make of the outputs: "", "max" or "avg".
         outputs: m, the outputs of a tile along one axis.
         taps: r, the taps of the window along one axis.
+        block: Channels whose products are summed before they are added to others; 0 for all.
         tile: Rows and vectors of the register tile.
     """
 
@@ -71,6 +72,7 @@ class Spec:
     pool: str
     outputs: int
     taps: int
+    block: int
     tile: tuple[int, int]
 
     @property
@@ -117,7 +119,7 @@ def _multiply(code: Code, spec: Spec, a: Any, task: Int) -> None:
     anew = a.prepared.is_none()
     with code.when(anew):
         winograd_kernels.transform(code, spec, a, width, number, mine, own, table)
-    kernels = anew.pick(own, a.prepared + number * (pitch * spec.size**2))
+    kernels = anew.pick(own, a.prepared + a.kept + number * (pitch * spec.size**2))
     with code.loop(spec.delivered) as line, code.loop(a.columns) as x:
         at = line * a.target_row + x * a.target_column
         code.store_int(at, table + line * a.columns + x)
@@ -157,7 +159,10 @@ def _products(
     with code.loop(tiles, 0, rows) as first:
         sums = tile.sums(code, rows, vectors)
         starts = [start + (first + i) * a.channels for i in range(rows)]
-        tile.accumulate(code, sums, starts, line, a.channels)
+        if spec.block:
+            tile.accumulate_blocks(code, sums, starts, line, a.channels, spec.block)
+        else:
+            tile.accumulate(code, sums, starts, line, a.channels)
         for i, row in enumerate(sums):
             for j, slot in enumerate(row):
                 code.store(slot.get(), out + (first + i) * width + j * code.lanes)
@@ -178,16 +183,22 @@ def _put_row(
 ) -> None:
     """Transform one row of tiles back and write it."""
     back, _, _ = matrices(spec.outputs, spec.taps)
+    room = code.scratch(spec.size * spec.outputs * code.lanes)
     step = spec.delivered
     pitch = a.tile_columns * step
     with code.loop(a.tile_columns) as column, code.loop(width, 0, code.lanes) as j:
-        at = code.settled(products + (unit * a.tile_columns + column) * width + j)
-        square = [
-            [code.load(at + most * ((i * spec.size + n) * width)) for n in range(spec.size)]
-            for i in range(spec.size)
+        start = products + (unit * a.tile_columns + column) * width + j
+        with code.loop(spec.size) as line:
+            at = code.settled(start + line * (most * (spec.size * width)))
+            values = [code.load(at + most * (n * width)) for n in range(spec.size)]
+            for n, value in enumerate(applied(code, back, values)):
+                code.store(value, room + (line * spec.outputs + n) * code.lanes)
+        columns = [
+            [code.load(room + (i * spec.outputs + n) * code.lanes) for i in range(spec.size)]
+            for n in range(spec.outputs)
         ]
-        half = [applied(code, back, c) for c in zip(*square, strict=True)]
-        made = [applied(code, back, row) for row in zip(*half, strict=True)]
+        found = [applied(code, back, values) for values in columns]
+        made = [list(row) for row in zip(*found, strict=True)]
         for i, row in enumerate(_pooled(code, spec.pool, made) if spec.pool else made):
             to = code.settled(staged + (pitch * i + column * step) * width + j)
             for n, value in enumerate(row):

@@ -3,7 +3,8 @@
 Workspace begins with one flag a thread; the transformed input follows as [element][tile][channel].
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import Any, Protocol
 
 from faltung.compiler.algorithms import panel
@@ -35,27 +36,79 @@ class Tiles(Protocol):
 
 
 def applied(code: Code, matrix: Matrix, values: Sequence[Vector]) -> list[Vector]:
-    """Multiply a matrix of constants and a column of vectors."""
-    results = []
-    for row in matrix:
-        total: Vector | None = None
-        for factor, value in sorted(zip(row, values, strict=True), key=lambda p: p[0] != 1):
-            if factor == 0:
-                continue
-            if total is None:
-                total = value if factor == 1 else value * code.fill(float(factor))
-            elif abs(factor) == 1:
-                total = total + value if factor == 1 else total - value
-            else:
-                total = code.fma(value, code.fill(float(factor)), total)
-        results.append(code.fill(0) if total is None else total)
-    return results
+    """Multiply a matrix of constants and a column of vectors.
+
+    Two rows that differ in signs only are the sum and the difference of the same two sums.
+    """
+    results: dict[int, Vector] = {}
+    for i, row in enumerate(matrix):
+        if i in results:
+            continue
+        twin = next((j for j in range(i + 1, len(matrix)) if _mirrored(row, matrix[j])), None)
+        if twin is None:
+            results[i] = _sum(code, row, values)
+            continue
+        other = matrix[twin]
+        even = [a if a == b else Fraction(0) for a, b in zip(row, other, strict=True)]
+        odd = [a if a != b else Fraction(0) for a, b in zip(row, other, strict=True)]
+        scale = max(odd, key=abs)
+        half, rest = _sum(code, even, values), _sum(code, [a / scale for a in odd], values)
+        results[i] = _added(code, half, scale, rest)
+        results[twin] = _added(code, half, -scale, rest)
+    return [results[i] for i in range(len(matrix))]
 
 
-def both(code: Code, matrix: Matrix, square: list[list[Vector]]) -> list[list[Vector]]:
-    """Return M S Mᵀ of a square S of vectors."""
-    columns = [applied(code, matrix, column) for column in zip(*square, strict=True)]
-    return [applied(code, matrix, row) for row in zip(*columns, strict=True)]
+def _mirrored(row: Sequence[Fraction], other: Sequence[Fraction]) -> bool:
+    """Say whether some signs, but not all, are the only difference of two rows."""
+    pairs = [(a, b) for a, b in zip(row, other, strict=True) if a or b]
+    return {a == b for a, b in pairs} == {True, False} and all(abs(a) == abs(b) for a, b in pairs)
+
+
+def _sum(code: Code, row: Sequence[Fraction], values: Sequence[Vector]) -> Vector:
+    """Return the sum of the products of constants and vectors."""
+    total: Vector | None = None
+    for factor, value in sorted(zip(row, values, strict=True), key=lambda p: p[0] != 1):
+        if factor == 0:
+            continue
+        if total is None:
+            total = value if factor == 1 else value * code.fill(float(factor))
+        else:
+            total = _added(code, total, factor, value)
+    return code.fill(0) if total is None else total
+
+
+def _added(code: Code, total: Vector, factor: Fraction, value: Vector) -> Vector:
+    if abs(factor) == 1:
+        return total + value if factor == 1 else total - value
+    return code.fma(value, code.fill(float(factor)), total)
+
+
+def transformed(
+    code: Code,
+    matrix: Matrix,
+    row: Callable[[Int], list[Vector]],
+    put: Callable[[Int, list[Vector]], None],
+) -> None:
+    """Compute M S Mᵀ of a square S of vectors, first along rows and then along columns.
+
+    In two loops, through memory: so many vectors would not stay in registers anyway.
+
+    Args:
+        code: The function being written.
+        matrix: M.
+        row: Returns a row of S.
+        put: Writes a column of the result.
+    """
+    count, size = len(matrix), len(matrix[0])
+    room = code.scratch(count * size * code.lanes)
+    with code.loop(size) as line:
+        at = code.settled(room + line * (count * code.lanes))
+        for n, value in enumerate(applied(code, matrix, row(line))):
+            code.store(value, at + n * code.lanes)
+    with code.loop(count) as place:
+        at = code.settled(room + place * code.lanes)
+        column = [code.load(at + i * (count * code.lanes)) for i in range(size)]
+        put(place, applied(code, matrix, column))
 
 
 def begin_flags(code: Code, a: Any) -> None:
@@ -76,6 +129,13 @@ def raised(code: Code, a: Any) -> Int:
         total.set(total.get() + code.load_int(a.workspace.cast("i64") + thread))
     found: Int = total.get()
     return found
+
+
+def judged(code: Code, worst: Variable, values: list[Vector]) -> list[Vector]:
+    """Return vectors, after the largest of their elements was noted."""
+    for value in values:
+        worst.set(code.largest(worst.get(), value))
+    return values
 
 
 def judge(code: Code, a: Any, worst: Variable) -> None:
@@ -100,17 +160,19 @@ def transform_input(code: Code, spec: Tiles, a: Any, unit: Int) -> None:
     element = a.padded_tiles * a.channels
     worst = code.variable(code.fill(0))
     with code.loop(a.tile_columns) as column, code.loop(a.channels, 0, code.lanes) as c:
-        square = []
-        for i in range(spec.size):
-            at = code.settled(mine + made.at(code.constant(i), column * spec.outputs) + c)
-            square.append([code.load(at + j * a.channels) for j in range(spec.size)])
-        for vector in (v for line in square for v in line):
-            worst.set(code.largest(worst.get(), vector))
+        start = mine + made.at(code.constant(0), column * spec.outputs) + c
         to = a.workspace + FLAGS + (unit * a.tile_columns + column) * a.channels + c
-        to = code.settled(to)
-        for i, line in enumerate(both(code, transform, square)):
-            for j, value in enumerate(line):
-                code.store(value, to + element * (i * spec.size + j))
+
+        def row(i: Int, start: Pointer = start) -> list[Vector]:
+            at = code.settled(start + made.at(i, 0))
+            return judged(code, worst, [code.load(at + j * a.channels) for j in range(spec.size)])
+
+        def put(n: Int, values: list[Vector], to: Pointer = to) -> None:
+            at = code.settled(to + element * n)
+            for i, value in enumerate(values):
+                code.store(value, at + element * (i * spec.size))
+
+        transformed(code, transform, row, put)
     judge(code, a, worst)
 
 

@@ -4,6 +4,7 @@ Elements are a cache line further apart than their channels need: at a distance 
 they would all fall into the same few lines of a cache.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +12,15 @@ from faltung.compiler.algorithms import weights
 from faltung.compiler.algorithms.argument_block import read_arguments, rounded
 from faltung.compiler.algorithms.runs import run_of
 from faltung.compiler.algorithms.toom_cook import matrices
-from faltung.compiler.algorithms.winograd_input import FLAGS, begin_flags, both, judge
-from faltung.compiler.emit import Code, Int, Pointer, Program
-from faltung.compiler.plan import Step
+from faltung.compiler.algorithms.winograd_input import (
+    FLAGS,
+    begin_flags,
+    judge,
+    judged,
+    transformed,
+)
+from faltung.compiler.emit import Code, Int, Pointer, Program, Vector
+from faltung.compiler.plan import Preparation, Step
 from faltung.compiler.target import Target
 
 TENSORS = ("source", "weights", "bias", "target")
@@ -21,7 +28,7 @@ SIZES = (
     "channels", "outputs",
     "weight_output", "weight_channel", "weight_row", "weight_column", "weight_offset",
     "run_length", "run_first", "run_rows", "run_columns", "run_channels", "run_block",
-    "tiles", "private",
+    "tiles", "private", "kept",
 )  # fmt: skip
 LINE = 16  # float32 elements of a cache line
 BLOCK = 64  # channels at most whose weights are packed at once
@@ -54,7 +61,7 @@ class Transform:
             size = (self.outputs + self.taps - 1) ** 2
             first, last = code.share(a.tiles)
             with code.loop(last, first) as number:
-                to = a.prepared + number * (pitch(a.channels, self.width) * size)
+                to = a.prepared + a.kept + number * (pitch(a.channels, self.width) * size)
                 transform(code, self, a, self.width, number, packed, to, table)
         return program
 
@@ -75,18 +82,28 @@ def room(block: int, taps: int, width: int, run: int) -> int:
     return block * taps**2 * width + 2 * run
 
 
-def step(
-    spec: Transform, channels: int, outputs: int, strides: tuple[int, ...], threads: int
-) -> tuple[Step, int, int]:
-    """Return the call that transforms all weights, their bytes, and its bytes of workspace.
+def preparation(
+    spec: Transform,
+    channels: int,
+    outputs: int,
+    kernels: Sequence[tuple[int, ...]],
+    threads: int,
+) -> tuple[Preparation, int]:
+    """Return what transforms several kernels, one behind the other, and its bytes of workspace.
 
-    The strides are those from one output, channel, row and column to the next, and the offset.
+    A kernel is given by the strides from one output, channel, row and column to the next, and its
+    offset.
     """
-    tiles, run = -(-outputs // spec.width), walk(channels, spec.taps, strides[1:4])
-    private = rounded(room(run[-1], spec.taps, spec.width, run[0]))
+    tiles = -(-outputs // spec.width)
     size = tiles * (spec.outputs + spec.taps - 1) ** 2 * pitch(channels, spec.width)
-    numbers = (channels, outputs, *strides, *run, tiles, private)
-    return Step(spec, numbers, guards=True), 4 * size, 4 * (FLAGS + threads * private)
+    steps, most = [], 0
+    for number, strides in enumerate(kernels):
+        run = walk(channels, spec.taps, strides[1:4])
+        private = rounded(room(run[-1], spec.taps, spec.width, run[0]))
+        numbers = (channels, outputs, *strides, *run, tiles, private, number * size)
+        steps.append(Step(spec, numbers, guards=True))
+        most = max(most, 4 * (FLAGS + threads * private))
+    return Preparation(4 * size * len(steps), tuple(steps), optional=True, pays=True), most
 
 
 def transform(
@@ -122,20 +139,23 @@ def transform(
     run = weights.Run(a.run_length, a.run_first, a.run_rows, a.run_columns, a.run_channels)
     _, matrix, _ = matrices(spec.outputs, spec.taps)
     size = spec.outputs + spec.taps - 1
-    worst, taps_of = code.variable(code.fill(0)), range(spec.taps)
+    worst = code.variable(code.fill(0))
     with code.loop(a.channels // block) as part:
         source = a.weights + a.weight_offset + part * block * a.weight_channel
         weights.pack_tile(code, packing, source, strides, run, number, packed, table)
         with code.loop(block) as c, code.loop(width, 0, code.lanes) as j:
-            at = code.settled(packed + c * width + j)
-            square = [
-                [code.load(at + block * ((spec.taps * r + s) * width)) for s in taps_of]
-                for r in taps_of
-            ]
-            for vector in (v for line in square for v in line):
-                worst.set(code.largest(worst.get(), vector))
-            to = code.settled(kernels + (part * block + c) * width + j)
-            for i, line in enumerate(both(code, matrix, square)):
-                for n, value in enumerate(line):
-                    code.store(value, to + pitch(a.channels, width) * (i * size + n))
+            start = packed + c * width + j
+            to = kernels + (part * block + c) * width + j
+
+            def row(r: Int, start: Pointer = start) -> list[Vector]:
+                at = code.settled(start + r * (block * (spec.taps * width)))
+                loaded = [code.load(at + block * (s * width)) for s in range(spec.taps)]
+                return judged(code, worst, loaded)
+
+            def put(n: Int, values: list[Vector], to: Pointer = to) -> None:
+                at = code.settled(to + pitch(a.channels, width) * n)
+                for i, value in enumerate(values):
+                    code.store(value, at + pitch(a.channels, width) * (i * size))
+
+            transformed(code, matrix, row, put)
     judge(code, a, worst)

@@ -1,17 +1,21 @@
 """Winograd's convolution: which problems, in which groups of tile rows."""
 
+import math
+
 from faltung.compiler.algorithms import winograd_kernels
 from faltung.compiler.algorithms.argument_block import rounded
-from faltung.compiler.algorithms.correlation import Correlation, correlations
+from faltung.compiler.algorithms.correlation import Correlation
 from faltung.compiler.algorithms.tile import shape
+from faltung.compiler.algorithms.undilated import apart
 from faltung.compiler.algorithms.winograd import Spec
-from faltung.compiler.algorithms.winograd_groups import Group, groups, seconds, unfit
+from faltung.compiler.algorithms.winograd_groups import LARGE, Group, groups, seconds, unfit
 from faltung.compiler.algorithms.winograd_input import FLAGS
-from faltung.compiler.plan import Plan, Preparation, Step
+from faltung.compiler.plan import Plan, Step
 from faltung.compiler.problem import Problem, layout
 from faltung.compiler.target import NO_TILES, Target
 
 NAME = "winograd"
+MANY = 48  # channels from which tiles of 4 x 4 outputs have less than twice torch's error
 POOLED = {"max": ("", "relu", "relu6"), "avg": ("",)}  # with which activations
 
 
@@ -23,45 +27,75 @@ def refuses(problem: Problem, target: Target) -> str | None:
         return "it pools before the activation, which is the same for maxima of relu and relu6 only"
     if problem.pool and target.tiles not in NO_TILES:
         return "a matrix unit, and a pool of its own after it, are expected to be faster"
-    if problem.direction == "forward":
-        return unfit(problem, problem.result, problem.channels, target)
-    return unfit(problem, problem.size, problem.outputs, target)
+    jobs, untouched = apart(problem)
+    if untouched:
+        return "it writes elements that a window touches, and here are others"
+    reason = unfit(problem, jobs, target)
+    if reason is None and problem.pool and (len(jobs) > 1 or _side(problem, jobs[0]) % 2):
+        return "it pools tiles of an even number of neighbouring outputs"
+    return reason
 
 
 def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     """Return the one plan."""
     threads = min(threads, FLAGS // 2)
-    job = correlations(problem)[0][0]
+    jobs, _ = apart(problem)
     channels, outputs = problem.channels, problem.outputs
     if problem.direction == "input":
         channels, outputs = outputs, channels
-    taps = problem.window[0]
-    side = 4 if problem.precision != "highest" and taps == 3 else 2
+    side, taps = _side(problem, jobs[0]), jobs[0].window[0]
     spec = Spec(
-        layout(job.source[:4]), layout(job.target[:4]), problem.kind, problem.bias, problem.summand,
-        problem.activation, problem.pool, side, taps, shape(target, -(-outputs // target.lanes)),
+        layout(jobs[0].source[:4]), layout(jobs[0].target[:4]), problem.kind, problem.bias,
+        problem.summand, problem.activation, problem.pool, side, taps, _block(problem, side),
+        shape(target, -(-outputs // target.lanes)),
     )  # fmt: skip
-    size = spec.size**2
-    rows, columns = (-(-n // side) for n in job.result)
-    cut = groups(problem.images, rows, 4 * size * columns * channels)
-    found = [
-        _step(problem, job, spec, target, threads, channels, outputs, group, columns)
-        for group in cut
-    ]
+    transform = winograd_kernels.Transform(problem.kind, side, taps, spec.tile[1] * target.lanes)
+    kernels = list(dict.fromkeys(job.weights[1:] for job in jobs))
+    kept, room = winograd_kernels.preparation(transform, channels, outputs, kernels, threads)
+    steps, tiles = [], 0
+    for job in jobs:
+        rows, columns = (-(-n // side) for n in job.result)
+        at = kernels.index(job.weights[1:]) * (kept.size // len(kernels) // 4)
+        cut = groups(problem.images, rows, 4 * spec.size**2 * columns * channels)
+        for group in cut:
+            step, own = _step(job, spec, target, threads, channels, outputs, group, columns, at)
+            steps.append(step)
+            room = max(room, own)
+        tiles += problem.images * rows * columns
     words = (
         f"F({side}x{side}, {taps}x{taps}), {spec.tile[0]} tiles x {spec.tile[1] * target.lanes} "
-        f"channels in registers, {len(cut)} groups of {cut[0].rows * cut[0].images} rows of tiles"
+        f"channels in registers, {len(steps)} groups of tiles in {len(jobs)} parts"
     )
-    steps, workspace = tuple(step for step, _ in found), max(room for _, room in found)
-    transform = winograd_kernels.Transform(problem.kind, side, taps, spec.tile[1] * target.lanes)
-    first, made, own = winograd_kernels.step(transform, channels, outputs, job.weights[1:], threads)
-    kept = Preparation(made, (first,), optional=True, pays=True)
-    cost = seconds(problem, problem.images * rows * columns, size, target, threads)
-    return [Plan(NAME, words, steps, max(workspace, own), threads, cost, kept)]
+    cost = seconds(problem, tiles, spec.size**2, target, threads)
+    return [Plan(NAME, words, tuple(steps), room, threads, cost, kept)]
+
+
+def _side(problem: Problem, job: Correlation) -> int:
+    """Return m, the outputs of a tile along one axis.
+
+    Torch sums outputs of larger images in one chain, and tiles of 4 keep within twice its error;
+    its sums of input gradients are shorter.
+    """
+    if job.window[0] != 3:
+        return {2: 3, 5: 2}[job.window[0]]
+    large = math.prod(job.result) >= LARGE and problem.channels >= MANY
+    large = large and problem.direction == "forward"
+    return 4 if large or problem.precision != "highest" else 2
+
+
+def _block(problem: Problem, side: int) -> int:
+    """Return how many products are summed before they join others; 0 for all.
+
+    Long chains would have more than twice torch's error, but for outputs of small tiles.
+    """
+    forward = problem.direction == "forward"
+    if problem.precision != "highest" or (forward and side != 4):
+        return 0
+    channels = problem.channels if forward else problem.outputs
+    return 16 if side == 4 and channels < 64 else 32 if channels < 128 else 64
 
 
 def _step(
-    problem: Problem,
     job: Correlation,
     spec: Spec,
     target: Target,
@@ -70,6 +104,7 @@ def _step(
     outputs: int,
     group: Group,
     columns: int,
+    kept: int,
 ) -> tuple[Step, int]:
     """Return the call for a group of images and tile rows, and its workspace in bytes."""
     height, vectors = spec.tile
@@ -85,7 +120,7 @@ def _step(
     in_block = max(1, min(in_chunk, target.l2 // 4 // (4 * size * columns * width)))
     most = in_block * columns + height
     lines, across = job.result
-    shown = (lines // 2, across // 2) if problem.pool else job.result
+    shown = (lines // 2, across // 2) if spec.pool else job.result
     run = winograd_kernels.walk(channels, spec.taps, job.weights[2:5])
     longest = max(run[0], spec.outputs * job.result[1])
     multiply = (
@@ -99,5 +134,6 @@ def _step(
         *group.numbers, columns, channels, outputs, *job.size, *shown,
         *job.source, *job.target, *job.weights[1:], *run, -job.origin[0], -job.origin[1],
         panel_width, padded, tiles, -(-units // in_chunk), in_chunk, in_block, shared, private,
+        kept,
     )  # fmt: skip
     return Step(spec, numbers, guards=True), 4 * (shared + threads * private)

@@ -1,14 +1,14 @@
-"""Gradient of 3x3 and 5x5 weights by Winograd's method: fewer products for each pair of channels.
+"""Gradient of 2x2, 3x3 and 5x5 weights by Winograd's method: fewer products of each two channels.
 
 Tiles of 2 x 2 gradients meet tiles of 4 x 4 inputs and give 3 x 3 weights: F(3x3, 2x2) needs 16
-products where 36 are summed, F(5x5, 2x2) 36 for 100. Inputs and gradients are transformed tile by
-tile, the products of each element are summed over all tiles (a matrix product), and the sums are
-transformed back once. A call treats a group of tile rows and adds to the sums of those before it.
+products where 36 are summed, F(3x3, 4x4) 36 for 144, F(5x5, 2x2) 36 for 100. Inputs and gradients
+are transformed tile by tile, the products of each element are summed over all tiles (a matrix
+product), and the sums are transformed back once. A call treats a group of tile rows and adds to the
+sums of those before it. The gradient of the bias is summed on the way, row by row of tiles.
 
 As in `winograd`, numbers beyond `LARGEST` raise a flag.
 """
 
-import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +17,15 @@ from faltung.compiler.algorithms.argument_block import read_arguments
 from faltung.compiler.algorithms.toom_cook import matrices
 from faltung.compiler.algorithms.winograd_input import (
     FLAGS,
-    applied,
     begin_flags,
-    both,
     clear,
     judge,
+    judged,
     raised,
     transform_input,
+    transformed,
 )
-from faltung.compiler.emit import Code, Int, Pointer, Program
+from faltung.compiler.emit import Code, Int, Pointer, Program, Vector
 from faltung.compiler.target import Target
 
 TENSORS = ("source", "dy", "db", "dw")
@@ -33,16 +33,15 @@ SIZES = (
     "first_image", "images", "first_row", "tile_rows", "tile_columns", "first_call", "last_call",
     "groups", "channels", "outputs", "height", "width", "lines", "columns",
     "source_image", "source_channel", "source_row", "source_column", "source_offset",
-    "dy_image", "dy_channel", "dy_row", "dy_column",
+    "dy_image", "dy_channel", "dy_row", "dy_column", "dy_offset",
     "dw_output", "dw_channel", "dw_row", "dw_column", "dw_offset",
     "run_length", "run_first", "run_rows", "run_columns", "run_channels",
     "place_row", "place_column", "slice", "slices", "slice_sums", "sums", "parts",
     "window_rows", "window_columns",
     "top", "left", "panel_width", "padded_tiles", "padded_channels", "tiles", "shared", "private",
-    "gradients", "products",
+    "gradients", "products", "rows",
 )  # fmt: skip
-BLOCK = 256  # tiles whose products are summed in registers before they are added in memory
-STEP = 2
+BLOCKS = {4: 256, 6: 64}  # tiles whose products are summed in registers, by their elements
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,8 @@ class Spec:
         dy: Layout of the gradient.
         kind: Element type.
         bias: The gradient of the bias is made too.
-        window: Taps of the weights along one axis.
+        taps: Taps of the weights along one axis.
+        outputs: Gradients of a tile along one axis: the step of the tiles.
         tile: Rows and vectors of the register tile.
     """
 
@@ -62,23 +62,14 @@ class Spec:
     dy: str
     kind: str
     bias: bool
-    window: int
+    taps: int
+    outputs: int
     tile: tuple[int, int]
-
-    @property
-    def outputs(self) -> int:
-        """Gradients of a tile along one axis: the step of the tiles."""
-        return STEP
-
-    @property
-    def taps(self) -> int:
-        """Taps of the weights along one axis."""
-        return self.window
 
     @property
     def size(self) -> int:
         """Elements of an input tile along one axis."""
-        return self.window + STEP - 1
+        return self.outputs + self.taps - 1
 
     def emit(self, target: Target) -> Program:
         """Write the kernel."""
@@ -111,7 +102,7 @@ def _transform_gradient(code: Code, spec: Spec, a: Any, unit: Int) -> None:
     width = spec.tile[1] * code.lanes
     image, row = unit // a.tile_rows + a.first_image, unit % a.tile_rows + a.first_row
     line = row * spec.outputs
-    base = a.dy + image * a.dy_image + line * a.dy_row
+    base = a.dy + a.dy_offset + image * a.dy_image + line * a.dy_row
     strides = (a.dy_channel, a.dy_row, a.dy_column)
     source = panel.Source(base, spec.dy, strides, (a.lines - line, a.columns))
     mine = a.workspace + a.shared + code.thread * a.private
@@ -119,7 +110,13 @@ def _transform_gradient(code: Code, spec: Spec, a: Any, unit: Int) -> None:
     plane = span * (spec.outputs * width)
     made = panel.Panel(mine, code.constant(width), a.outputs, plane, span)
     panel.fill(code, source, made, 0, 0, code.constant(spec.outputs), ragged=True)
-    _, transform, _ = matrices(spec.window, STEP)
+    if spec.bias:
+        with code.loop(a.tiles) as number, code.loop(width, 0, code.lanes) as j:
+            total = code.variable(code.fill(0))
+            with code.loop(span * spec.outputs) as place:
+                total.set(total.get() + code.load(mine + number * plane + place * width + j))
+            code.store(total.get(), a.workspace + a.rows + (unit * a.tiles + number) * width + j)
+    _, transform, _ = matrices(spec.taps, spec.outputs)
     element = a.tiles * a.padded_tiles * width
     worst = code.variable(code.fill(0))
     with (
@@ -127,15 +124,20 @@ def _transform_gradient(code: Code, spec: Spec, a: Any, unit: Int) -> None:
         code.loop(a.tile_columns) as column,
         code.loop(width, 0, code.lanes) as j,
     ):
-        at = code.settled(mine + number * plane + column * (spec.outputs * width) + j)
-        square = [[code.load(at + (i * span + n) * width) for n in range(2)] for i in range(2)]
-        for vector in (v for pair in square for v in pair):
-            worst.set(code.largest(worst.get(), vector))
+        start = mine + number * plane + column * (spec.outputs * width) + j
         to = a.workspace + a.gradients + j
-        to = code.settled(to + (number * a.padded_tiles + unit * a.tile_columns + column) * width)
-        for i, values in enumerate(both(code, transform, square)):
-            for n, value in enumerate(values):
-                code.store(value, to + element * (i * spec.size + n))
+        to = to + (number * a.padded_tiles + unit * a.tile_columns + column) * width
+
+        def line(i: Int, start: Pointer = start) -> list[Vector]:
+            at = code.settled(start + i * (span * width))
+            return judged(code, worst, [code.load(at + n * width) for n in range(spec.outputs)])
+
+        def put(n: Int, values: list[Vector], to: Pointer = to) -> None:
+            at = code.settled(to + element * n)
+            for i, value in enumerate(values):
+                code.store(value, at + element * (i * spec.size))
+
+        transformed(code, transform, line, put)
     judge(code, a, worst)
 
 
@@ -152,9 +154,9 @@ def _multiply(code: Code, spec: Spec, a: Any, task: Int) -> None:
     sums = a.workspace + a.products + (number * spec.size**2 + element) * size
     with code.when(a.first_call.equals(1)):
         panel.zeros(code, sums, size)
-    with code.loop((count + (BLOCK - 1)) // BLOCK) as block:
-        first = block * BLOCK
-        stop = code.smaller(count, first + BLOCK)
+    block = BLOCKS[spec.size]
+    with code.loop(count, 0, block) as first:
+        stop = code.smaller(count, first + block)
         with code.loop(a.channels, 0, rows) as channel:
             held = tile.sums(code, rows, vectors)
             with code.loop(stop, first) as t:
@@ -165,18 +167,15 @@ def _multiply(code: Code, spec: Spec, a: Any, task: Int) -> None:
                     for slot, vector in zip(row, loaded, strict=True):
                         slot.set(code.fma(spread, vector, slot.get()))
             _add(code, held, sums + channel * width)
-        if spec.bias:
-            # At 0 and at infinity lie the elements themselves: their sum is the bias' gradient.
-            first_of, second_of, last = element // spec.size, element % spec.size, spec.size - 1
-            corner = (first_of.equals(0) | first_of.equals(last)) & (
-                second_of.equals(0) | second_of.equals(last)
-            )
-            with code.when(corner):
-                held = tile.sums(code, 1, vectors)
-                with code.loop(stop, first) as t:
-                    for j, slot in enumerate(held[0]):
-                        slot.set(slot.get() + code.load(gradients + t * width + j * code.lanes))
-                _add(code, held, sums + a.padded_channels * width)
+    if spec.bias:
+        with code.when(element.equals(0)):
+            held = tile.sums(code, 1, vectors)
+            at = a.workspace + a.rows + number * width
+            with code.loop(a.images * a.tile_rows) as unit:
+                for j, slot in enumerate(held[0]):
+                    more = code.load(at + unit * (a.tiles * width) + j * code.lanes)
+                    slot.set(slot.get() + more)
+            _add(code, held, sums + a.padded_channels * width)
 
 
 def _add(code: Code, held: list[list[Any]], sums: Pointer) -> None:
@@ -190,28 +189,27 @@ def _add(code: Code, held: list[list[Any]], sums: Pointer) -> None:
 def _back(code: Code, spec: Spec, a: Any, number: Int) -> None:
     """Transform the sums of one tile of outputs to weights and write them."""
     width = spec.tile[1] * code.lanes
-    back, evaluate, _ = matrices(spec.window, STEP)
+    back, _, _ = matrices(spec.taps, spec.outputs)
     size = (a.padded_channels + 1) * width
     sums = a.workspace + a.products + number * (spec.size**2) * size
     mine = a.workspace + a.shared + code.thread * a.private
     table = (mine + a.sums).cast("i64")
     with code.loop(a.channels) as c, code.loop(width, 0, code.lanes) as j:
-        at = code.settled(sums + c * width + j)
-        square = [
-            [code.load(at + size * (i * spec.size + n)) for n in range(spec.size)]
-            for i in range(spec.size)
-        ]
-        half = [applied(code, back, column) for column in zip(*square, strict=True)]
-        for r, row in enumerate(zip(*half, strict=True)):
-            for s, value in enumerate(applied(code, back, row)):
-                code.store(value, mine + ((r * spec.window + s) * a.channels + c) * width + j)
+        start, to = sums + c * width + j, mine + c * width + j
+
+        def row(i: Int, start: Pointer = start) -> list[Vector]:
+            at = code.settled(start + size * (i * spec.size))
+            return [code.load(at + size * n) for n in range(spec.size)]
+
+        def put(n: Int, values: list[Vector], to: Pointer = to) -> None:
+            at = code.settled(to + n * (a.channels * width))
+            for i, value in enumerate(values):
+                code.store(value, at + a.channels * (i * spec.taps * width))
+
+        transformed(code, back, row, put)
     if spec.bias:
-        factors = {0: float(1 / evaluate[0][0]), spec.size - 1: 1.0}
         with code.loop(code.smaller(a.outputs - number * width, width)) as k:
-            total = code.fill(0, 1)
-            for i, n in itertools.product(factors, factors):
-                at = sums + size * (i * spec.size + n) + a.padded_channels * width + k
-                total = code.fma(code.load(at, 1), code.fill(factors[i] * factors[n], 1), total)
+            total = code.load(sums + a.padded_channels * width + k, 1)
             code.store(total, a.db + number * width + k)
     with code.when(a.run_length >= code.lanes):
         weight_sums.tabulate(code, a, width, table)

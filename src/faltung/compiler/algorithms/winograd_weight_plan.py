@@ -1,13 +1,16 @@
-"""Gradient of 3x3 and 5x5 weights by Winograd's method: which problems, in which groups."""
+"""Gradient of 2x2, 3x3 and 5x5 weights by Winograd's method: which problems, in which groups."""
+
+import math
 
 from faltung.compiler.algorithms.argument_block import rounded
-from faltung.compiler.algorithms.correlation import turned
+from faltung.compiler.algorithms.correlation import Correlation
 from faltung.compiler.algorithms.runs import gathered
-from faltung.compiler.algorithms.winograd_groups import Group, groups, seconds, unfit
+from faltung.compiler.algorithms.undilated import apart
+from faltung.compiler.algorithms.winograd_groups import LARGE, Group, groups, seconds, unfit
 from faltung.compiler.algorithms.winograd_input import FLAGS
 from faltung.compiler.algorithms.winograd_weight import Spec
 from faltung.compiler.plan import Plan, Step
-from faltung.compiler.problem import Problem, layout
+from faltung.compiler.problem import Pair, Problem, layout
 from faltung.compiler.target import Target
 
 NAME = "winograd weight gradient"
@@ -17,67 +20,90 @@ def refuses(problem: Problem, target: Target) -> str | None:
     """Return why this algorithm does not take a problem."""
     if problem.operation != "conv" or problem.direction != "weight":
         return "it makes gradients of weights"
-    return unfit(problem, problem.result, problem.channels, target)
+    return unfit(problem, apart(problem)[0], target)
 
 
 def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     """Return the one plan."""
     threads = min(threads, FLAGS // 2)
+    jobs, _ = apart(problem)
     vectors = min(2, -(-problem.outputs // target.lanes)) if target.registers < 32 else 4
     height = 6
     spec = Spec(
-        layout(problem.strides[0]), layout(problem.strides[1]), problem.kind, problem.bias,
-        problem.window[0], (height, vectors),
+        layout(jobs[0].source[:4]), layout(jobs[0].target[:4]), problem.kind, problem.bias,
+        jobs[0].window[0], _step_of(problem, jobs[0]), (height, vectors),
     )  # fmt: skip
     width = vectors * target.lanes
-    rows, columns = (-(-n // spec.outputs) for n in problem.result)
     tiles = -(-problem.outputs // width)
-    row_bytes = 4 * spec.size**2 * columns * (problem.channels + tiles * width)
-    cut = groups(problem.images, rows, row_bytes)
-    padded = cut[0].images * cut[0].rows * columns
-    found = [
-        _step(problem, spec, target, threads, group, columns, padded, tiles, at, len(cut))
-        for at, group in enumerate(cut)
-    ]
+    calls = []
+    for job in jobs:
+        rows, columns = (-(-n // spec.outputs) for n in job.result)
+        row_bytes = 4 * spec.size**2 * columns * (problem.channels + tiles * width)
+        calls += [(job, group, columns) for group in groups(problem.images, rows, row_bytes)]
+    padded = max(group.images * group.rows * columns for _, group, columns in calls)
+    units = max(group.images * group.rows for _, group, _ in calls)
+    found = []
+    for at, (job, group, columns) in enumerate(calls):
+        ends = (
+            int(at == 0 or calls[at - 1][0].weights != job.weights),
+            int(at == len(calls) - 1 or calls[at + 1][0].weights != job.weights),
+        )
+        most = (units, padded)
+        found.append(_step(problem, job, spec, target, threads, group, columns, most, tiles, ends))
     words = (
-        f"F({spec.taps}x{spec.taps}, 2x2), {height} x {width} channels in registers, "
-        f"{len(cut)} groups of {cut[0].rows * cut[0].images} rows of tiles"
+        f"F({spec.taps}x{spec.taps}, {spec.outputs}x{spec.outputs}), {height} x {width} channels "
+        f"in registers, {len(calls)} groups of tiles in {len(jobs)} parts"
     )
-    cost = seconds(problem, problem.images * rows * columns, spec.size**2, target, threads)
-    steps = tuple(step for step, _ in found)
-    return [Plan(NAME, words, steps, found[0][1], threads, cost)]
+    count = sum(group.images * group.rows * columns for _, group, columns in calls)
+    cost = seconds(problem, count, spec.size**2, target, threads)
+    steps, room = tuple(step for step, _ in found), max(room for _, room in found)
+    return [Plan(NAME, words, steps, room, threads, cost)]
+
+
+def _step_of(problem: Problem, job: Correlation) -> int:
+    """Return the gradients of a tile along one axis.
+
+    Larger tiles have a larger error, within twice torch's where many pixels are summed.
+    """
+    if job.window[0] != 3:
+        return {2: 3, 5: 2}[job.window[0]]
+    pixels = math.prod(job.result)
+    return 4 if pixels >= LARGE and problem.images * pixels >= 2 * LARGE else 2
 
 
 def _step(
     problem: Problem,
+    job: Correlation,
     spec: Spec,
     target: Target,
     threads: int,
     group: Group,
     columns: int,
-    padded: int,
+    most: Pair,
     tiles: int,
-    at: int,
-    count: int,
+    ends: Pair,
 ) -> tuple[Step, int]:
     """Return the call for a group of images and tile rows, and its workspace in bytes."""
-    k, c, r, s = problem.strides[2]
-    offset, r, s = turned(problem, r, s)
+    k, c, r, s, offset = job.weights[1:]
+    units, padded = most
     channels, width = problem.channels, spec.tile[1] * target.lanes
-    run = gathered(channels, problem.window, (c, r, s), target.lanes)
+    run = gathered(channels, job.window, (c, r, s), target.lanes)
     sums = spec.taps**2 * channels * width
     gradients = FLAGS + rounded(spec.size**2 * padded * channels)
     padded_channels = -(-channels // spec.tile[0]) * spec.tile[0]
     products = gradients + rounded(spec.size**2 * tiles * padded * width)
-    shared = products + rounded(spec.size**2 * tiles * (padded_channels + 1) * width)
+    rows = products + rounded(spec.size**2 * tiles * (padded_channels + 1) * width)
+    shared = rows + rounded(problem.bias * units * tiles * width)
     span = columns * spec.outputs + spec.taps - 1
-    private = rounded(max(spec.size * span * channels, 2 * span * tiles * width, sums + 2 * run[0]))
-    top, _, left, _ = problem.padding
+    private = rounded(
+        max(spec.size * span * channels, spec.outputs * span * tiles * width, sums + 2 * run[0])
+    )
     numbers = (
-        *group.numbers, columns, int(at == 0), int(at == count - 1), 1, channels, problem.outputs,
-        *problem.size, *problem.result, *problem.strides[0], 0, *problem.strides[1],
+        *group.numbers, columns, *ends, 1, channels, problem.outputs,
+        *job.size, *job.result, *job.source, *job.target,
         k, c, r, s, offset, *run, spec.taps * channels, channels, channels,
-        1, sums, sums, 1, *problem.window,
-        top, left, span, padded, padded_channels, tiles, shared, private, gradients, products,
+        1, sums, sums, 1, *job.window,
+        -job.origin[0], -job.origin[1], span, padded, padded_channels, tiles, shared, private,
+        gradients, products, rows,
     )  # fmt: skip
     return Step(spec, numbers, guards=True), 4 * (shared + threads * private)

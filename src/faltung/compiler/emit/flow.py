@@ -6,7 +6,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from faltung.compiler.emit.values import I64, PTR, VOID, Condition, Index, Int, Pointer
+from faltung.compiler.emit.values import F32, I64, PTR, VOID, Condition, Index, Int, Pointer
 from faltung.compiler.target import Target
 
 
@@ -66,6 +66,13 @@ class Flow:
         """
         kind = ir.FunctionType(PTR, [PTR])
         return Pointer(self, self.builder.asm(kind, "", "=r,0", [at.value], False), at.kind)
+
+    def scratch(self, elements: int) -> Pointer:
+        """Return room for so many float32 elements on the stack."""
+        entry = ir.IRBuilder(self._entry)
+        room = entry.alloca(ir.ArrayType(F32, elements))
+        room.align = 64
+        return Pointer(self, entry.inttoptr(entry.ptrtoint(room, I64), PTR), "f32")
 
     def constant(self, value: int) -> Int:
         """Return a number as an integer of the program."""
