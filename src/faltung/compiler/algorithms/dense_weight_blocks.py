@@ -12,7 +12,6 @@ from faltung.compiler.target import Target
 
 SUMS = 2**20  # bytes that all parts of the sums may take together, where one part is less
 PARTS = 8
-FIRST = 0.8  # of the first cache that the gradient of a tile takes at most
 LEAST = 64  # channels of a slice, where there are as many
 ADDED = 40  # cycles to add a register tile to memory
 LOADED = 0.15  # cycles an element, from the second cache into the first
@@ -42,7 +41,7 @@ class Block:
 
 
 def block(problem: Problem, job: Correlation, form: Form, target: Target) -> Block:
-    """Cut so that the gradient of a tile stays in the first cache, and panels in the second.
+    """Cut into as many pixels as the form allows, as long as panels stay in the second cache.
 
     Few pixels mean that sums go to memory often; small images are taken several at a time, unless
     there is little else to share among threads.
@@ -50,7 +49,7 @@ def block(problem: Problem, job: Correlation, form: Form, target: Target) -> Blo
     lines, columns = job.result
     reach = [d * (r - 1) + 1 for d, r in zip(job.dilation, job.window, strict=True)]
     width = (columns - 1) * job.stride[1] + reach[1]
-    most = max(1, int(target.l1 * FIRST) // (4 * columns * form.width))
+    most = max(1, form.pixels // columns)
     rows = -(-lines // -(-lines // min(lines, most)))
     each = width * ((rows - 1) * job.stride[0] + reach[0])
     batch = 1
@@ -85,7 +84,7 @@ class Cut:
         apart: Elements from the input of a register tile to that of the next.
         panel: Elements of the input of a slice.
         places: Sums of a slice, a row of taps, a column of them and an output.
-        sums: Sums of a tile of outputs.
+        sums: Sums of a slice and a tile of outputs.
         seconds: What all is expected to take.
     """
 
@@ -114,7 +113,7 @@ def cuts(
         places = slice_ if form.strips else count * height
         apart = strips.plane(block.batch * block.each * height) if form.strips else height
         panel = count * apart if form.strips else block.batch * block.each * form.channels
-        sums = slices * taps * places * form.width + problem.bias * form.width
+        sums = taps * places * form.width
         step = block.pixels * max(places / count * form.vectors, 9) / 2 + ADDED
         gradient = block.pixels * form.width
         for in_task in {1, -(-slices // team), slices}:
@@ -123,7 +122,7 @@ def cuts(
                 cycles = tiles * (taps * count * step + LOADED * gradient) + panel * from_x
                 cycles = in_task * cycles + tiles * gradient * from_dy
                 cycles = -(-tasks // team) * block.turns * cycles
-                cycles += 2 * block.parts * form.groups * form.tiles * sums / team
+                cycles += 2 * block.parts * form.groups * form.tiles * slices * sums / team
                 yield Cut(
                     height, count, tall, slice_, in_task, tiles, apart, panel, places, sums,
                     cycles / 3.2e9,

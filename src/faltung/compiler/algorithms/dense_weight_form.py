@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from faltung.compiler.algorithms.correlation import Correlation
 from faltung.compiler.algorithms.dense_blocks import woven_channels
 from faltung.compiler.problem import Problem
 from faltung.compiler.target import Target
 
+FIRST = 0.8  # of the first cache that the gradient of a tile takes at most
 STRIPS = 32  # channels from which strips pay, though a tile then takes one column of taps alone
 WOVEN = 12  # rows of a tile at most where small groups share a vector
 
@@ -27,6 +27,7 @@ class Form:
         strips: The input comes in strips.
         segments: Columns of taps that have tiles of their own.
         merged: Columns of taps that share tiles.
+        pixels: Pixels of a block at most, so that the gradient of a tile stays in the first cache.
     """
 
     groups: int
@@ -40,22 +41,23 @@ class Form:
     strips: bool
     segments: int
     merged: int
+    pixels: int
 
 
-def form(problem: Problem, job: Correlation, target: Target) -> Form:
+def form(problem: Problem, target: Target) -> Form:
     """Choose vectors and strips: few channels stay side by side, so that tiles are full."""
     channels, outputs = (n // problem.groups for n in (problem.channels, problem.outputs))
-    groups, whole, columns = problem.groups, channels, job.window[1]
+    groups, whole, columns = problem.groups, channels, problem.window[1]
     woven = woven_channels(problem, channels, outputs, target)
     if woven:
         groups, channels, outputs = problem.channels // target.lanes, target.lanes, target.lanes
-    strips = not woven and (channels >= STRIPS or job.dilation[1] > 1 or columns == 1)
+    strips = not woven and (channels >= STRIPS or problem.dilation[1] > 1 or columns == 1)
     vectors = _vectors(target, -(-outputs // target.lanes))
     width = vectors * target.lanes
     segments, merged = (columns, 1) if strips else (1, columns)
     return Form(
         groups, channels, whole, outputs, vectors, width, -(-outputs // width), woven, strips,
-        segments, merged,
+        segments, merged, int(target.l1 * FIRST) // (4 * width),
     )  # fmt: skip
 
 

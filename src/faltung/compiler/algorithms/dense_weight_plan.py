@@ -5,8 +5,8 @@ from faltung.compiler.algorithms.argument_block import rounded
 from faltung.compiler.algorithms.correlation import weighing
 from faltung.compiler.algorithms.dense_blocks import SERIAL
 from faltung.compiler.algorithms.dense_weight import Spec
-from faltung.compiler.algorithms.dense_weight_blocks import Cut, block, cuts
-from faltung.compiler.algorithms.dense_weight_form import form
+from faltung.compiler.algorithms.dense_weight_blocks import Block, Cut, block, cuts
+from faltung.compiler.algorithms.dense_weight_form import Form, form
 from faltung.compiler.algorithms.runs import gathered
 from faltung.compiler.plan import Plan, Step
 from faltung.compiler.problem import Problem, layout
@@ -25,32 +25,32 @@ def refuses(problem: Problem, target: Target) -> str | None:
 
 def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     """Return the one plan."""
-    job = weighing(problem)
-    made = form(problem, job, target)
+    made = form(problem, target)
+    job = weighing(problem, made.pixels)
     pixels = block(problem, job, made, target)
     team = threads if problem.macs > SERIAL else 1
     cut = min(cuts(problem, job, made, pixels, team, target), key=lambda found: found.seconds)
+    single = pixels.parts == 1
     spec = Spec(
         layout(job.source[:4]), layout(job.target[:4]), problem.kind, problem.bias,
-        (cut.height, made.vectors), made.woven, made.strips, cut.tall < cut.count,
+        (cut.height, made.vectors), made.woven, made.strips, cut.tall < cut.count, single,
     )  # fmt: skip
     run_of_dw = gathered(cut.slice, job.window, job.weights[2:5], target.lanes)
     dy_apart = strips.plane(pixels.pixels * made.width)
-    private = rounded(max(dy_apart * cut.tiles + cut.panel + SLACK, 2 * run_of_dw[0]))
-    shared = rounded(pixels.parts * made.groups * made.tiles * cut.sums)
-    pitch = cut.height if made.strips else made.channels
+    table = rounded(2 * run_of_dw[0])
     slices, chunks = made.whole // cut.slice, -(-made.tiles // cut.tiles)
-    place_column = cut.places if made.strips else cut.slice
+    sums, own, shared = _room(cut, pixels, made, slices, problem.bias)
+    private = rounded(table + own + dy_apart * cut.tiles + cut.panel + SLACK)
+    pitch = cut.height if made.strips else made.channels
     numbers = (
         problem.images, made.groups, made.channels,
         cut.slice, slices, cut.in_task, -(-slices // cut.in_task), pitch, made.outputs,
         *job.size, *job.result, *job.source, *job.target[:4], *job.weights[1:], *run_of_dw,
-        made.segments * cut.places, place_column,
+        made.segments * cut.places, cut.places if made.strips else cut.slice,
         -job.origin[0], -job.origin[1], pixels.columns, pixels.each * pitch, cut.apart, dy_apart,
         cut.tall, cut.count, _safe(cut, target),
-        *job.window, made.segments, cut.places, job.window[0] * made.segments * cut.places
-        * made.width, cut.sums, made.tiles, *job.stride, *job.dilation,
-        pixels.rows, -(-job.result[0] // pixels.rows), pixels.batch,
+        *job.window, made.segments, cut.places, *sums, own, table, made.tiles,
+        *job.stride, *job.dilation, pixels.rows, -(-job.result[0] // pixels.rows), pixels.batch,
         pixels.parts, chunks, cut.tiles, shared, private,
     )  # fmt: skip
     words = (
@@ -60,6 +60,25 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     )
     size = 4 * (shared + team * private)
     return [Plan(NAME, words, (Step(spec, numbers),), size, team, cut.seconds)]
+
+
+def _room(
+    cut: Cut, pixels: Block, made: Form, slices: int, bias: bool
+) -> tuple[tuple[int, int, int], int, int]:
+    """Return how sums lie, and the elements of them that a thread has and that all threads share.
+
+    They lie as given by the elements of a slice, those of a tile of outputs, and where in these
+    the bias' own begin. What one block makes whole is written at once, all in the same place.
+    """
+    one = bias * made.width
+    if pixels.parts > 1:
+        whole = slices * cut.sums
+        shared = rounded(pixels.parts * made.groups * made.tiles * (whole + one))
+        return (cut.sums, whole + one, whole), 0, shared
+    if pixels.turns == 1:
+        return (0, 0, cut.sums), rounded(cut.sums + one), 0
+    whole = cut.in_task * cut.sums
+    return (cut.sums, whole + one, whole), rounded(cut.tiles * (whole + one)), 0
 
 
 def _safe(cut: Cut, target: Target) -> int:

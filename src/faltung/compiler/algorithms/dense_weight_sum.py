@@ -28,14 +28,20 @@ class Block:
     """What is summed before the sums go to memory.
 
     Attributes:
+        image: The first image.
         images: Number of images; where it is more than one, all their rows.
-        lines: Rows of outputs of each.
+        line: The first row of outputs.
+        lines: Rows of outputs of each image.
         first: It is the first of its part: nothing is in memory yet.
+        last: It is the last of its part.
     """
 
+    image: Int
     images: Int
+    line: Int
     lines: Int
     first: Condition
+    last: Condition
 
 
 def add_products(

@@ -54,6 +54,13 @@ class Strips:
         return first, tall.choose(self.height, self.short)
 
 
+def fill_whole(code: Code, source: Source, strips: Strips, rows: Int) -> None:
+    """Write rows that lie inside the image from end to end."""
+    with code.loop(rows) as row:
+        line = strips.base + row * strips.width * strips.height
+        _body(code, source, source.base + row * source.strides[1], strips, line, strips.width)
+
+
 def fill(code: Code, source: Source, strips: Strips, top: Index, left: Index, rows: Int) -> None:
     """Write `rows` rows of strips: row 0 is row -top of the image, column 0 its column -left.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from faltung.compiler.emit.values import I32, I64, PTR, VOID, Condition, Index, Int, Pointer
+from faltung.compiler.emit.values import I64, PTR, VOID, Condition, Index, Int, Pointer
 from faltung.compiler.target import Target
 
 
@@ -66,15 +66,6 @@ class Flow:
         """
         kind = ir.FunctionType(PTR, [PTR])
         return Pointer(self, self.builder.asm(kind, "", "=r,0", [at.value], False), at.kind)
-
-    def prefetch(self, at: Pointer) -> None:
-        """Ask for a cache line that is read soon; any address will do."""
-        full = "llvm.prefetch.p0"
-        known = self.module.globals.get(full)
-        if known is None:
-            signature = ir.FunctionType(VOID, [PTR, I32, I32, I32])
-            known = ir.Function(self.module, signature, full)
-        self.builder.call(known, [at.value, I32(0), I32(3), I32(1)])
 
     def constant(self, value: int) -> Int:
         """Return a number as an integer of the program."""
