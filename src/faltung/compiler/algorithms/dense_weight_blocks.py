@@ -12,7 +12,8 @@ from faltung.compiler.target import Target
 
 SUMS = 2**20  # bytes that all parts of the sums may take together, where one part is less
 PARTS = 8
-LEAST = 64  # channels of a slice, where there are as many
+LEAST = 64  # places, of channels and taps, that a gradient is read for at once at least
+NARROW = 16  # channels of a slice at least
 ADDED = 40  # cycles to add a register tile to memory
 LOADED = 0.15  # cycles an element, from the second cache into the first
 
@@ -54,14 +55,20 @@ def block(problem: Problem, job: Correlation, form: Form, target: Target) -> Blo
     each = width * ((rows - 1) * job.stride[0] + reach[0])
     batch = 1
     if rows == lines:
+        least = _least(job, form)
         tasks = min(PARTS, form.groups * form.tiles * max(1, form.whole // LEAST))
-        room = target.l2 // 2 // (4 * each * min(form.channels, LEAST))
+        room = target.l2 // 2 // (4 * each * (least if form.strips else form.channels))
         batch = max(1, min(problem.images * tasks // PARTS, most // lines, room))
         batch = -(-problem.images // -(-problem.images // batch))
     units = -(-problem.images // batch) * -(-lines // rows)
     taps = job.window[0] * job.window[1]
     parts = _parts(units, SUMS // (4 * form.groups * form.tiles * form.width * form.whole * taps))
     return Block(rows, batch, width, each, batch * rows * columns, parts, -(-units // parts))
+
+
+def _least(job: Correlation, form: Form) -> int:
+    """Return the channels of a slice at least, where there are as many."""
+    return min(form.whole, max(-(-LEAST // (job.window[0] * form.segments)), NARROW))
 
 
 def _parts(units: int, most: int) -> int:
@@ -107,7 +114,7 @@ def cuts(
     """Give ways to cut: no element's sum depends on which is taken."""
     taps = job.window[0] * form.segments
     from_x, from_dy = (PACKED[layout(strides[:4])] for strides in (job.source, job.target))
-    for slice_ in _slices(form, block, target):
+    for slice_ in _slices(job, form, block, target):
         slices = form.whole // slice_
         height, count, tall = tiling(form, slice_, target)
         places = slice_ if form.strips else count * height
@@ -129,11 +136,11 @@ def cuts(
                 )  # fmt: skip
 
 
-def _slices(form: Form, block: Block, target: Target) -> list[int]:
+def _slices(job: Correlation, form: Form, block: Block, target: Target) -> list[int]:
     """Return how many channels may be brought at once, so that the second cache holds them."""
     if not form.strips:
         return [form.whole]
-    least = min(LEAST, form.whole)
+    least = _least(job, form)
     divisors = [d for d in range(least, form.whole + 1) if form.whole % d == 0]
     room = target.l2 // 2 // (4 * block.batch * block.each)
     return [d for d in divisors if d <= room] or divisors[:1]
