@@ -36,6 +36,7 @@ LAYERS = [
         "compiler.machine",
     ],
     [
+        "compiler.algorithms.interleaved",
         "compiler.algorithms.parts",
         "compiler.emit.code",
     ],
