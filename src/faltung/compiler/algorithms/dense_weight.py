@@ -2,11 +2,11 @@
 
 For a block of output rows, or of whole small images, the input comes into strips of channels
 [strip][image][row][x][channel] and the gradient into strips of outputs [tile][pixel][output]. A
-register tile holds the channels of a strip, for one tap, times a tile of outputs; all pixels of the
-block pass by, then the tile is added to a sum in memory. Few channels stay side by side in one
-panel, where the places of a tile are neighbouring (column of taps, channel). The sums of all blocks
-are made in a fixed number of parts, which the problem alone decides, and added in their order, so
-that the bits do not depend on the threads.
+register tile holds the channels of a strip, for one tap, times a tile of outputs; some hundred
+pixels pass by, then the tile is added to a sum in memory: longer chains would round more. Few
+channels stay side by side in one panel, where the places of a tile are neighbouring (column of
+taps, channel). The sums of all blocks are made in a fixed number of parts, which the problem alone
+decides, and added in their order, so that the bits do not depend on the threads.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,8 @@ SIZES = (
     "window_rows", "window_columns", "segments", "places", "slice_sums", "sums",
     "bias_at", "own_sums", "table", "tiles",
     "stride_row", "stride_column", "tap_row", "tap_column",
-    "rows", "blocks", "batch", "parts", "chunks", "tiles_in_chunk", "shared", "private",
+    "rows", "blocks", "batch", "line_span", "image_span",
+    "parts", "chunks", "tiles_in_chunk", "shared", "private",
 )  # fmt: skip
 
 
@@ -50,7 +51,7 @@ class Spec:
         woven: Channels of the small groups that share a vector, or 0; then a "group" of the
             numbers is a vector of channels, and input and gradient have the same channels.
         strips: The input comes in strips, as wide as the register tile is high.
-        uneven: Some of them have a channel less.
+        uneven: Some register tiles, and their strips, have a row less.
         single: All pixels are one part: a task writes its weights itself, while they are near.
     """
 
@@ -92,7 +93,7 @@ class Spec:
 
 def _tabulate(code: Code, a: Any, width: int) -> Pointer:
     """Note where the elements of a run are, if runs are long enough; return this thread's table."""
-    table = (a.workspace + a.shared + code.thread * a.private).cast("i64")
+    table: Pointer = (a.workspace + a.shared + code.thread * a.private).cast("i64")
     with code.when(a.run_length >= code.lanes):
         weight_sums.tabulate(code, a, width, table)
     return table

@@ -14,6 +14,7 @@ SUMS = 2**20  # bytes that all parts of the sums may take together, where one pa
 PARTS = 8
 LEAST = 64  # places, of channels and taps, that a gradient is read for at once at least
 NARROW = 16  # channels of a slice at least
+CHAIN = 256  # products that are one chain of sums, which rounds as often, at most
 ADDED = 40  # cycles to add a register tile to memory
 LOADED = 0.15  # cycles an element, from the second cache into the first
 
@@ -28,6 +29,8 @@ class Block:
         columns: Columns of the panel.
         each: Elements of a channel of an image in the panel.
         pixels: Outputs of a block.
+        line_span: Rows of outputs that are one chain of sums.
+        image_span: Images that are one chain of sums.
         parts: Parts in which blocks are summed.
         turns: Blocks of the largest part.
     """
@@ -37,6 +40,8 @@ class Block:
     columns: int
     each: int
     pixels: int
+    line_span: int
+    image_span: int
     parts: int
     turns: int
 
@@ -51,19 +56,27 @@ def block(problem: Problem, job: Correlation, form: Form, target: Target) -> Blo
     reach = [d * (r - 1) + 1 for d, r in zip(job.dilation, job.window, strict=True)]
     width = (columns - 1) * job.stride[1] + reach[1]
     most = max(1, form.pixels // columns)
-    rows = -(-lines // -(-lines // min(lines, most)))
+    rows = _even(lines, most)
     each = width * ((rows - 1) * job.stride[0] + reach[0])
     batch = 1
     if rows == lines:
         least = _least(job, form)
         tasks = min(PARTS, form.groups * form.tiles * max(1, form.whole // LEAST))
         room = target.l2 // 2 // (4 * each * (least if form.strips else form.channels))
-        batch = max(1, min(problem.images * tasks // PARTS, most // lines, room))
-        batch = -(-problem.images // -(-problem.images // batch))
+        batch = _even(problem.images, min(problem.images * tasks // PARTS, most // lines, room))
     units = -(-problem.images // batch) * -(-lines // rows)
     taps = job.window[0] * job.window[1]
     parts = _parts(units, SUMS // (4 * form.groups * form.tiles * form.width * form.whole * taps))
-    return Block(rows, batch, width, each, batch * rows * columns, parts, -(-units // parts))
+    spans = [_even(rows, CHAIN // columns), _even(batch, CHAIN // (rows * columns))]
+    return Block(
+        rows, batch, width, each, batch * rows * columns, *spans, parts, -(-units // parts)
+    )
+
+
+def _even(count: int, most: int) -> int:
+    """Return the largest of the most even pieces that are at most so large."""
+    pieces = -(-count // max(1, min(count, most)))
+    return -(-count // pieces)
 
 
 def _least(job: Correlation, form: Form) -> int:
@@ -117,7 +130,7 @@ def cuts(
     for slice_ in _slices(job, form, block, target):
         slices = form.whole // slice_
         height, count, tall = tiling(form, slice_, target)
-        places = slice_ if form.strips else count * height
+        places = count * height if form.woven else slice_ * form.merged
         apart = strips.plane(block.batch * block.each * height) if form.strips else height
         panel = count * apart if form.strips else block.batch * block.each * form.channels
         sums = taps * places * form.width

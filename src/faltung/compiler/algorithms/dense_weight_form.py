@@ -71,15 +71,13 @@ def tiling(made: Form, channels: int, target: Target) -> tuple[int, int, int]:
         channels: Input channels of a slice.
         target: The CPU.
     """
-    heights = _heights(target, made.vectors)
-    if made.strips:
-        count = -(-channels // heights[0])
-        return -(-channels // count), count, channels % count or count
     run = channels * made.merged
-    height = min(heights, key=lambda height: _cycles(height, made.vectors) * -(-run // height))
+    most = _rows(target, made.vectors)
     if made.woven:
-        height = made.woven * max(1, min(made.merged, WOVEN // made.woven))
-    return height, -(-run // height), -(-run // height)
+        most = made.woven * max(1, min(made.merged, WOVEN // made.woven))
+        return most, -(-run // most), -(-run // most)
+    count = -(-run // most)
+    return -(-run // count), count, run % count or count
 
 
 def _vectors(target: Target, needed: int) -> int:
@@ -88,14 +86,6 @@ def _vectors(target: Target, needed: int) -> int:
     return 3 if needed == 3 else min(needed, 2)
 
 
-def _heights(target: Target, vectors: int) -> tuple[int, ...]:
-    """Return the rows that a register tile may have: all sums in registers, enough in flight."""
-    if target.registers >= 32:
-        return {4: (6, 5, 4, 3), 2: (12, 10, 8, 6, 5, 4), 1: (16, 12, 10, 8, 6, 4)}[vectors]
-    return {3: (4, 3), 2: (6, 5, 4, 3), 1: (10, 8, 6, 5, 4)}[vectors]
-
-
-def _cycles(height: int, vectors: int) -> float:
-    """Return the cycles of a step: two fma, and two to three loads, go at a time."""
-    step = max(height * vectors / 2, height / 3 + vectors / 2)
-    return step if height * vectors > 8 else max(step, 4.5)
+def _rows(target: Target, vectors: int) -> int:
+    """Return the rows that a register tile may have at most: all sums in registers."""
+    return ({4: 6, 2: 12, 1: 16} if target.registers >= 32 else {3: 4, 2: 6, 1: 10})[vectors]

@@ -26,7 +26,7 @@ def refuses(problem: Problem, target: Target) -> str | None:
 def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     """Return the one plan."""
     made = form(problem, target)
-    job = weighing(problem, made.pixels)
+    job = weighing(problem, max(1, made.pixels // 2))
     pixels = block(problem, job, made, target)
     team = threads if problem.macs > SERIAL else 1
     cut = min(cuts(problem, job, made, pixels, team, target), key=lambda found: found.seconds)
@@ -46,11 +46,12 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
         problem.images, made.groups, made.channels,
         cut.slice, slices, cut.in_task, -(-slices // cut.in_task), pitch, made.outputs,
         *job.size, *job.result, *job.source, *job.target[:4], *job.weights[1:], *run_of_dw,
-        made.segments * cut.places, cut.places if made.strips else cut.slice,
+        made.segments * cut.places, cut.slice,
         -job.origin[0], -job.origin[1], pixels.columns, pixels.each * pitch, cut.apart, dy_apart,
         cut.tall, cut.count, _safe(cut, target),
         *job.window, made.segments, cut.places, *sums, own, table, made.tiles,
         *job.stride, *job.dilation, pixels.rows, -(-job.result[0] // pixels.rows), pixels.batch,
+        pixels.line_span, pixels.image_span,
         pixels.parts, chunks, cut.tiles, shared, private,
     )  # fmt: skip
     words = (

@@ -19,8 +19,12 @@ class Shape(Protocol):
         """Channels of the small groups that share a vector, or 0."""
 
     @property
+    def strips(self) -> bool:
+        """The input comes in strips, as wide as the register tile is high."""
+
+    @property
     def uneven(self) -> bool:
-        """Some strips have a channel less than the tile has rows."""
+        """Some tiles have a row less."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,9 @@ def add_products(
             _add_tile(code, spec, a, height, start, dy, row + q * (height * width), block)
         if spec.uneven:
             with code.loop(a.strips, a.tall) as q:
-                to = row + (a.tall + q * (height - 1)) * width
-                _add_tile(code, spec, a, height - 1, origin + q * a.apart, dy, to, block)
+                place = a.tall + q * (height - 1)
+                start = origin + (q * a.apart if spec.strips else place)
+                _add_tile(code, spec, a, height - 1, start, dy, row + place * width, block)
 
 
 def _add_tile(
@@ -74,18 +79,28 @@ def _add_tile(
     sums: Pointer,
     block: Block,
 ) -> None:
-    """Add the products of a register tile of so many rows."""
+    """Add the products of a register tile of so many rows, some images or lines at a time."""
     vectors = spec.tile[1]
     step = a.stride_column * a.pitch
-    held = tile.sums(code, rows, vectors)
-    with code.loop(block.images) as image, code.loop(block.lines) as line:
-        start = x + image * a.panel_image + line * a.stride_row * a.panel_width * a.pitch
-        gradient = dy + (image * a.rows + line) * a.columns * (vectors * code.lanes)
-        if spec.woven:
-            _pixels_woven(code, spec, held, start, gradient, a, step)
-        else:
-            _pixels(code, held, start, gradient, a.columns, step)
-    _put(code, held, sums, block.first)
+    with (
+        code.loop((block.images + (a.image_span - 1)) // a.image_span) as some_images,
+        code.loop((block.lines + (a.line_span - 1)) // a.line_span) as some_lines,
+    ):
+        held = tile.sums(code, rows, vectors)
+        first_image, first_line = some_images * a.image_span, some_lines * a.line_span
+        last_image = code.smaller(first_image + a.image_span, block.images)
+        last_line = code.smaller(first_line + a.line_span, block.lines)
+        with (
+            code.loop(last_image, first_image) as image,
+            code.loop(last_line, first_line) as line,
+        ):
+            start = x + image * a.panel_image + line * a.stride_row * a.panel_width * a.pitch
+            gradient = dy + (image * a.rows + line) * a.columns * (vectors * code.lanes)
+            if spec.woven:
+                _pixels_woven(code, spec, held, start, gradient, a, step)
+            else:
+                _pixels(code, held, start, gradient, a.columns, step)
+        _put(code, held, sums, block.first & (first_image + first_line).equals(0))
 
 
 def _put(code: Code, held: list[list[Any]], to: Pointer, first: Condition) -> None:
