@@ -67,10 +67,11 @@ def block(problem: Problem, job: Correlation, form: Form, target: Target) -> Blo
     units = -(-problem.images // batch) * -(-lines // rows)
     taps = job.window[0] * job.window[1]
     parts = _parts(units, SUMS // (4 * form.groups * form.tiles * form.width * form.whole * taps))
-    spans = [_even(rows, CHAIN // columns), _even(batch, CHAIN // (rows * columns))]
+    line_span, image_span = _even(rows, CHAIN // columns), _even(batch, CHAIN // (rows * columns))
     return Block(
-        rows, batch, width, each, batch * rows * columns, *spans, parts, -(-units // parts)
-    )
+        rows, batch, width, each, batch * rows * columns, line_span, image_span,
+        parts, -(-units // parts),
+    )  # fmt: skip
 
 
 def _even(count: int, most: int) -> int:
