@@ -35,6 +35,7 @@ LAYERS = [
         "compiler.machine",
     ],
     [
+        "compiler.algorithms.interleaved",
         "compiler.algorithms.parts",
         "compiler.algorithms.undilated",
         "compiler.algorithms.winograd_groups",
@@ -69,9 +70,11 @@ LAYERS = [
         "compiler.algorithms.amx_form",
         "compiler.algorithms.argument_block",
         "compiler.algorithms.dense_sum",
+        "compiler.algorithms.dense_weight_sum",
         "compiler.algorithms.depthwise_choice",
         "compiler.algorithms.depthwise_rows",
         "compiler.algorithms.fill",
+        "compiler.algorithms.strips",
         "compiler.algorithms.winograd_input",
         "compiler.kernel",
     ],
@@ -107,7 +110,7 @@ LAYERS = [
     [
         "compiler.algorithms.amx_channels",
         "compiler.algorithms.dense_plan",
-        "compiler.algorithms.dense_weight_plan",
+        "compiler.algorithms.dense_weight_form",
         "compiler.algorithms.depthwise_kernel",
         "compiler.algorithms.depthwise_weight",
         "compiler.algorithms.pooling_gradient",
@@ -117,12 +120,14 @@ LAYERS = [
     ],
     [
         "compiler.algorithms.amx",
+        "compiler.algorithms.dense_weight_blocks",
         "compiler.algorithms.depthwise_weight_plan",
         "compiler.algorithms.pooling",
     ],
     [
         "compiler.algorithms.amx_blocks",
         "compiler.algorithms.amx_weight",
+        "compiler.algorithms.dense_weight_plan",
         "compiler.algorithms.depthwise",
     ],
     [

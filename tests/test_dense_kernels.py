@@ -1,5 +1,7 @@
 """Dense kernels of every level on whole numbers: bit for bit what the definition says."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import oracle
-from agreeing import FORMS, assert_agrees, convs
+from agreeing import FORMS, SOME, assert_agrees, convs
 from convolving import TARGETS, Conv, Way, defined, run, whole
 from faltung.compiler.problem import DIRECTIONS
 from guarded import blank
@@ -31,6 +33,7 @@ ORDINARY = [  # images, groups, channels, outputs, size, window, stride, padding
     Conv(1, 3, 2, 2, (9, 9), (4, 3), (2, 3), (2, 1, 0, 3), (3, 2), flip=True),
     Conv(1, 1, 3, 8, (11, 12), (3, 2), (2, 1), (-2, 1, 0, -3), (1, 2)),
     Conv(1, 1, 1, 24, (31, 30), (4, 5), (3, 2), (1, 2, 2, 1)),
+    Conv(2, 1, 20, 40, (9, 14), (3, 4), (3, 2)),
 ]
 
 
@@ -70,6 +73,16 @@ def test_any_problem(
     direction: str, level: str, conv: Conv, form: str, threads: int, seed: int
 ) -> None:
     assert_agrees(direction, conv, form, Way(TARGETS[level], threads), seed)
+
+
+@pytest.mark.parametrize("form", SOME)
+@pytest.mark.parametrize("level", TARGETS)
+def test_weight_gradients_of_many_channels_and_small_images(level: str, form: str) -> None:
+    """Slices of channels, several of them a task, and several images in a block."""
+    conv = Conv(17, 1, 192, 49, (3, 9), (2, 2), (1, 2), (1, 0, 1, 0))
+    target = replace(TARGETS[level], tiles="", l2=2**15)
+    for threads in (1, 2, 5):
+        assert_agrees("weight", conv, form, Way(target, threads))
 
 
 @pytest.mark.parametrize("direction", ["input", "weight"])

@@ -101,8 +101,13 @@ def _forward(problem: Problem) -> Correlation:
     )  # fmt: skip
 
 
-def weighing(problem: Problem) -> Correlation:
-    """Return the correlation whose weights' gradient a problem asks for; its target is dy."""
+def weighing(problem: Problem, longest: int = FLATTEN) -> Correlation:
+    """Return the correlation whose weights' gradient a problem asks for; its target is dy.
+
+    Args:
+        problem: The problem.
+        longest: See `simplified`.
+    """
     k, c, r, s = problem.strides[2]
     offset, r, s = turned(problem, r, s)
     top, _, left, _ = problem.padding
@@ -111,7 +116,8 @@ def weighing(problem: Problem) -> Correlation:
             problem.window, problem.stride, problem.dilation, problem.size, problem.result,
             (-top, -left), (*problem.strides[0], 0), (*problem.strides[1], 0),
             (0, k, c, r, s, offset),
-        )
+        ),
+        longest,
     )  # fmt: skip
 
 

@@ -9,7 +9,8 @@ columns, channels in this order, so that its bits depend on nothing else.
 The weights were packed before (`packing`).
 
 Any window, stride, dilation, padding (also negative, which crops), layout and group size goes this
-way; the input gradient does too, as correlations of the gradient with parts of the kernel.
+way; the input gradient does too, as correlations of the gradient with parts of the kernel. Such as
+read the same input, and write the elements between each other's, are made in one call.
 """
 
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ SIZES = (
     "window_rows", "window_columns", "stride_row", "stride_column", "tap_row", "tap_column",
     "block", "passes", "pass_rows", "segments", "run",
     "packed_first", "packed_rows", "packed_columns",
+    "phases", "phase_columns", "phase_packed", "phase_row", "phase_column",
     "rows", "blocks", "chunks", "tiles_in_chunk", "private",
 )  # fmt: skip
 
@@ -100,7 +102,6 @@ def _task(code: Code, spec: Spec, a: Any, task: Int) -> None:
     group, image = rest % a.groups, rest // a.groups
     first_line = block * a.rows
     lines = code.smaller(a.lines - first_line, a.rows)
-    pixels = lines * a.columns
     most = (a.rows * a.columns + (rows_of_tile - 1)) // rows_of_tile * rows_of_tile
 
     mine = a.workspace + code.thread * a.private
@@ -120,15 +121,36 @@ def _task(code: Code, spec: Spec, a: Any, task: Int) -> None:
 
     start = a.target_offset + image * a.target_image
     start = start + group * a.outputs * a.target_channel + first_line * a.target_row
-    sink = output.Sink(
-        a.target + start, spec.sink, a.target_channel, to_table,
-        a.bias + group * a.outputs if spec.bias else None,
-        a.summand + start if spec.summand else None, spec.activation, a.outputs,
-    )  # fmt: skip
-    stop = code.smaller((chunk + 1) * a.tiles_in_chunk, packing.tiles)
     held = (base_of_block, block_step, (row_step, column_step), from_table)
-    with code.loop(stop, chunk * a.tiles_in_chunk) as number:
-        packed = a.prepared + a.packed_first + group * packing.group + number * packing.tile
+    first = chunk * a.tiles_in_chunk
+    tiles = (first, code.smaller(first + a.tiles_in_chunk, packing.tiles))
+    with code.loop(a.phases) as phase:
+        at = start + phase // a.phase_columns * a.phase_row
+        at = at + phase % a.phase_columns * a.phase_column
+        sink = output.Sink(
+            a.target + at, spec.sink, a.target_channel, to_table,
+            a.bias + group * a.outputs if spec.bias else None,
+            a.summand + at if spec.summand else None, spec.activation, a.outputs,
+        )  # fmt: skip
+        packed = a.prepared + a.packed_first + group * packing.group + phase * a.phase_packed
+        _tiles(code, spec, a, held, (packed, packing.tile), tiles, (lines, staged), sink)
+
+
+def _tiles(
+    code: Code,
+    spec: Spec,
+    a: Any,
+    held: tuple[Pointer, Index, tuple[Index, Index], Pointer],
+    weights_of: tuple[Pointer, Index],
+    tiles: tuple[Int, Int],
+    area: tuple[Int, Pointer],
+    sink: output.Sink,
+) -> None:
+    """Compute some tiles of outputs, from the first to the last."""
+    width, (lines, staged) = spec.tile[1] * code.lanes, area
+    pixels = lines * a.columns
+    with code.loop(tiles[1], tiles[0]) as number:
+        packed = weights_of[0] + number * weights_of[1]
         k = number * width
 
         def to_staging() -> None:

@@ -79,11 +79,12 @@ def blocks(
     width: int,
     target: Target,
     team: int,
+    phases: int,
 ) -> tuple[int, int, float]:
     """Choose the rows of a task and the chunks of outputs that make the slowest thread fastest.
 
     Cycles of a task: products at two fma a cycle, elements packed and written at the rates above,
-    twice as slow where the panel leaves the second cache.
+    twice as slow where the panel, or what several phases read, leaves the second cache.
     """
     lines, columns = job.result
     reach = job.dilation[0] * (job.window[0] - 1) + 1
@@ -93,6 +94,8 @@ def blocks(
     options = sorted({1, min(team, packs.tiles), min(2 * team, packs.tiles)})
     for rows in range(1, min(lines, 512) + 1):
         bytes_of_thread = 4 * private(spec, job, rows, width, packs, channels)
+        if spec.direct and phases > 1:
+            bytes_of_thread += 4 * rows * columns * packs.channels
         if rows > 1 and bytes_of_thread > 0.75 * target.l2:
             break
         pixels = -(-rows * columns // spec.tile[0]) * spec.tile[0]
@@ -102,8 +105,8 @@ def blocks(
             tiles = -(-packs.tiles // chunks)
             sums = pixels * tiles * spec.tile[1] * products / 2
             written = pixels * tiles * packs.width * (WRITTEN[spec.sink])
-            cycles = sums * 1.05 + slow * (panel * PACKED[spec.source] + written) + 300
-            cycles += tiles * division.passes * 40
+            cycles = sums * 1.05 + slow * written + tiles * division.passes * 40
+            cycles = phases * cycles + slow * panel * PACKED[spec.source] + 300
             tasks = whole * -(-lines // rows) * -(-packs.tiles // tiles)
             cost = -(-tasks // team) * cycles
             if cost < best[2] * 0.995:

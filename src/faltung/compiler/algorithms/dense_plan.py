@@ -19,6 +19,7 @@ from faltung.compiler.algorithms.dense_blocks import (
 )
 from faltung.compiler.algorithms.fill import filling
 from faltung.compiler.algorithms.finite import looking
+from faltung.compiler.algorithms.interleaved import Interleaved, interleaved
 from faltung.compiler.algorithms.parts import parted
 from faltung.compiler.algorithms.weights import Packing
 from faltung.compiler.algorithms.winograd_input import FLAGS
@@ -84,18 +85,23 @@ def _plan(
     packed, workspace, cycles = 0, 0, 0.0
     if empty:
         steps.append(filling(problem))
-    for jobs in parts:
+    whole = all(len(jobs) == 1 for jobs in parts)
+    phases = interleaved([jobs[0] for jobs in parts]) if whole else None
+    for jobs in parts[:1] if phases else parts:
         for part in jobs:
-            made = _made(problem, part, packed, channels, outputs, target, team)
+            made = _made(
+                problem, part, packed, channels, outputs, target, team, phases or Interleaved()
+            )
             steps.append(made.step)
             words.append(made.words)
             workspace, cycles = max(workspace, made.room), cycles + made.cycles
-        pack, room = packing.step(
-            made.packing, made.groups, jobs[0].weights, packed, problem.kind, made.woven, judged
-        )
-        packs.append(pack)
-        packed += rounded(made.groups * made.packing.group)
-        workspace = max(workspace, room)
+        for kernel in [jobs[0] for jobs in parts] if phases else jobs[:1]:
+            pack, room = packing.step(
+                made.packing, made.groups, kernel.weights, packed, problem.kind, made.woven, judged
+            )
+            packs.append(pack)
+            packed += rounded(made.groups * made.packing.group)
+            workspace = max(workspace, room)
     said = f"{len(words)} correlations: " * (len(words) > 1) + "; ".join(dict.fromkeys(words))
     first = Preparation(4 * packed, tuple(packs), optional=False, pays=packed >= KEPT)
     cycles += packed / team
@@ -140,6 +146,7 @@ def _made(
     outputs: int,
     target: Target,
     team: int,
+    phases: Interleaved,
 ) -> _Made:
     """Plan a correlation whose packed weights begin at a place of the prepared ones."""
     source, sink = (layout(strides[:4]) for strides in (job.source, job.target))
@@ -161,7 +168,7 @@ def _made(
     )
     width = job.last[1] - job.origin[1] + 1
     rows, chunks, cycles = blocks(
-        problem, job, spec, packs, channels, division, width, target, team
+        problem, job, spec, packs, channels, division, width, target, team, phases.count
     )
     room = rounded(private(spec, job, rows, width, packs, channels))
     in_chunk = -(-packs.tiles // chunks)
@@ -171,9 +178,11 @@ def _made(
         *job.target, -job.origin[0], -job.origin[1], width,
         *job.window, *job.stride, *job.dilation,
         division.block, division.passes, *division.taps, first, *kernel,
+        phases.count, phases.columns, rounded(groups * packs.group), phases.row, phases.column,
         rows, -(-job.result[0] // rows), -(-packs.tiles // in_chunk), in_chunk, room,
     )  # fmt: skip
-    way = "reads the tensor" if direct else f"panels of {channels} channels"
+    way = f"{phases.count} phases, " * (phases.count > 1)
+    way += "reads the tensor" if direct else f"panels of {channels} channels"
     way += f", {target.lanes // woven} groups share a vector" if woven else ""
     words = (
         f"{shape[0]} pixels x {packs.width} channels in registers, {rows} rows a task, {way}, "

@@ -48,7 +48,8 @@ def write(
                 _turn(code, a, at + k, out + k * a.dw_output, count - k, table)
             with single, code.loop(a.run_length) as i, code.loop(count) as k:
                 # A run of fewer elements than a vector is a single one: plans see to it.
-                code.store(_total(code, a, at + i * width + k, 1), out + k * a.dw_output)
+                (total,) = _totals(code, a, [at + i * width + k], 1)
+                code.store(total, out + k * a.dw_output)
 
 
 def _turn(code: Code, a: Any, sums: Pointer, out: Pointer, count: Int, table: Pointer) -> None:
@@ -56,28 +57,32 @@ def _turn(code: Code, a: Any, sums: Pointer, out: Pointer, count: Int, table: Po
     lanes = code.lanes
     with code.loop((a.run_length + (lanes - 1)) // lanes) as step:
         first = code.smaller(step * lanes, a.run_length - lanes)
-        square = [
-            _total(code, a, sums + code.load_int(table + first + i), lanes) for i in range(lanes)
-        ]
+        places = [sums + code.load_int(table + first + i) for i in range(lanes)]
+        square = _totals(code, a, places, lanes)
         for k, vector in enumerate(code.transposed(square)):
             with code.when(count > k):
                 code.store(vector, out + k * a.dw_output + first)
 
 
-def _total(code: Code, a: Any, at: Pointer, lanes: int) -> Vector:
-    """Return the sum of all parts, in their order."""
-    held = code.variable(code.load(at, lanes))
+def _totals(code: Code, a: Any, places: list[Pointer], lanes: int) -> list[Vector]:
+    """Return the sums of all parts at some places, in their order."""
+    held = [code.variable(code.load(at, lanes)) for at in places]
     apart: Index = a.groups * a.tiles * a.sums
     with code.loop(a.parts, 1) as part:
-        held.set(held.get() + code.load(at + part * apart, lanes))
-    total: Vector = held.get()
-    return total
+        for total, at in zip(held, places, strict=True):
+            total.set(total.get() + code.load(at + part * apart, lanes))
+    return [total.get() for total in held]
 
 
 def gather_bias(code: Code, a: Any, width: int, number: Int) -> None:
     """Write the gradient of the bias of one tile of outputs."""
-    group, tile = number // a.tiles, number % a.tiles
     at = a.workspace + number * a.sums + a.slices * a.slice_sums
+    write_bias(code, a, width, at, number // a.tiles, number % a.tiles)
+
+
+def write_bias(code: Code, a: Any, width: int, sums: Pointer, group: Int, tile: Int) -> None:
+    """Write the gradient of the bias of one tile of outputs from its sums."""
     to = a.db + group * a.outputs + tile * width
     with code.loop(code.smaller(a.outputs - tile * width, width)) as k:
-        code.store(_total(code, a, at + k, 1), to + k)
+        (total,) = _totals(code, a, [sums + k], 1)
+        code.store(total, to + k)
