@@ -1,10 +1,21 @@
 """Fixtures for all tests."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 SHARED_MNIST = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_compiled_before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep torch's compiler from what it made for other versions of the operators."""
+    folder = str(tmp_path_factory.mktemp("inductor"))
+    with mock.patch.dict(os.environ, TORCHINDUCTOR_CACHE_DIR=folder):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -36,6 +36,8 @@ class Call:
         keeps: What is done with weights that are worth keeping, or None.
         token: Calls of the same token prepare weights in the same way.
         otherwise: What runs instead where a guarded plan finds numbers that it cannot treat.
+        alone: The machine code and numbers of a call that is one step and neither guards nor
+            prepares weights.
     """
 
     plan: Plan
@@ -49,6 +51,7 @@ class Call:
     keeps: Preparation | None = None
     token: int = 0
     otherwise: "Call | None" = None
+    alone: tuple[Callable[[bytes, int], None], bytes] | None = None
 
     def __call__(
         self,
@@ -66,6 +69,11 @@ class Call:
             Whether the output is written: False where the plan found numbers that it cannot treat,
             and there is nothing to run instead.
         """
+        if self.alone is not None:
+            code, numbers = self.alone
+            block = ADDRESSES(first, second, third, output, workspace, 0, summand)
+            code(block + numbers, self.threads)
+            return True
         room, steps = workspace, self.steps
         if prepared == 0 and self.prepared:
             steps, prepared, room = self.anew, workspace, workspace + self.prepared
@@ -109,8 +117,11 @@ def ready(plan: Plan, target: Target, otherwise: Plan | None = None) -> Call:
             token, keeps = _tokens.setdefault(first.steps, next(_numbers)), first
     instead = 0 if other is None else other.workspace
     room, less = max(prepared + plan.workspace, instead), max(plan.workspace, instead)
+    alone = None
+    if first is None and len(steps) == 1 and not steps[0][2]:
+        alone = steps[0][:2]
     return Call(
-        plan, target, steps, anew, prepared, room, less, plan.threads, keeps, token, other
+        plan, target, steps, anew, prepared, room, less, plan.threads, keeps, token, other, alone
     )  # fmt: skip
 
 

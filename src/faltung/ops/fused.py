@@ -100,9 +100,9 @@ def _at_once(
         return None
     call, size, strides = known
     if summand is not None and summand.stride() != strides:
-        summand = torch.empty_strided(size, strides, dtype=x.dtype).copy_(summand)
+        summand = ours.blank(size, strides, x.dtype).copy_(summand)
     at = ours.addresses(x, w, bias, summand)
     if at is None:
         return None
-    out = torch.empty_strided(size, strides, dtype=x.dtype)
+    out = ours.blank(size, strides, x.dtype)
     return out if ours.run(call, at[0], at[1], at[2], out.data_ptr(), w, at[3]) else None

@@ -9,7 +9,7 @@ from torch import Tensor
 from faltung.compiler.call import Call
 from faltung.compiler.problem import Problem
 from faltung.geometry import Window, windows
-from faltung.ops.ours import KINDS, Known, addresses, prepared, recalled, run, usable
+from faltung.ops.ours import KINDS, Known, addresses, blank, prepared, recalled, run, usable
 from faltung.ops.registry import empty, memory_format, slid
 from faltung.ops.theirs import pooling as theirs
 
@@ -60,7 +60,7 @@ def _run(known: Known | None, first: Tensor, positions: Tensor | None = None) ->
     if known is None or at is None:
         return None
     call, size, strides = known
-    out = torch.empty_strided(size, strides, dtype=first.dtype)
+    out = blank(size, strides, first.dtype)
     run(call, at[0], at[1], 0, out.data_ptr())
     return out
 
@@ -74,7 +74,7 @@ def extreme(operation: str, x: Tensor, *geometry: Any) -> tuple[Tensor, Tensor]:
 
     known = recalled(_key(operation, (x,), geometry), resolve)
     if known is not None:
-        at = torch.empty_strided(known[1], known[2], dtype=torch.int64)
+        at = blank(known[1], known[2], torch.int64)
         y = _run(known, x, at)
         if y is not None:
             return y, at
