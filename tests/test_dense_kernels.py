@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import oracle
 from agreeing import FORMS, SOME, assert_agrees, convs
 from convolving import TARGETS, Conv, Way, defined, run, whole
+from faltung.compiler.algorithms import strips
 from faltung.compiler.problem import DIRECTIONS
 from guarded import blank
 from strategies import few
@@ -73,6 +74,26 @@ def test_any_problem(
     direction: str, level: str, conv: Conv, form: str, threads: int, seed: int
 ) -> None:
     assert_agrees(direction, conv, form, Way(TARGETS[level], threads), seed)
+
+
+def test_strips_leave_room_for_a_whole_vector() -> None:
+    for elements in range(1, 3000):
+        assert strips.plane(elements) >= elements + strips.LINE - 1
+        assert strips.plane(elements) // strips.LINE % 2 == 1
+
+
+@pytest.mark.parametrize("level", TARGETS)
+@pytest.mark.parametrize("conv", [
+    Conv(1, 1, 10, 16, (5, 7), (1, 1)),
+    Conv(1, 1, 20, 16, (7, 5), (1, 1)),
+    Conv(1, 1, 64, 8, (9, 14), (3, 3)),
+    Conv(1, 1, 64, 64, (7, 14), (3, 3)),
+    Conv(1, 1, 64, 64, (11, 11), (3, 3)),
+], ids=repr)  # fmt: skip
+def test_strips_of_weight_gradients_do_not_meet(conv: Conv, level: str) -> None:
+    """The last vector of a strip ends beside the next one, and nothing on the right hides it."""
+    for form in ("nchw", "nhwc"):
+        assert_agrees("weight", conv, form, Way(replace(TARGETS[level], tiles="")))
 
 
 @pytest.mark.parametrize("form", SOME)

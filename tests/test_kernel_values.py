@@ -186,6 +186,22 @@ def test_a_strange_weight_reaches_no_input_that_its_tap_does_not_touch(
             np.testing.assert_array_equal(dx.double().numpy(), truth.numpy())
 
 
+@pytest.mark.parametrize("value", STRANGE)
+@pytest.mark.parametrize("padding", [(0, -1, 0, -1), (-1, -1, 0, 0), (-1, 0, 1, 2)])
+@pytest.mark.parametrize("window", [1, 3])
+@pytest.mark.parametrize("groups", [1, 4])
+def test_strange_weights_of_cropped_inputs(
+    groups: int, window: int, padding: tuple[int, int, int, int], value: float
+) -> None:
+    """Negative padding leaves elements of the input that no window touches: they get zero."""
+    conv = Conv(2, groups, 4 // groups, 4 // groups, (9, 8), (window, window), padding=padding)
+    dy, w = whole(1, conv.y, 1), whole(2, conv.w, 1)
+    w[0, 0, 0, 0] = value
+    rest = ([1, 1], [*padding], [1, 1], groups, False)
+    dx = ops.conv2d_input_gradient(dy, w, None, [9, 8], *rest)
+    np.testing.assert_array_equal(dx.double().numpy(), defined("input", conv, dy, w).numpy())
+
+
 @pytest.mark.parametrize("level", TARGETS)
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("scales", [(2.0**-149, 1.0), (2.0**-104, 2.0**-45)])

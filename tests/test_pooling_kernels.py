@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 import kernels
 from faltung.compiler.algorithms import pooling, pooling_gradient, pooling_scatter, pooling_tiles
+from faltung.geometry import windows
+from faltung.ops.pooling import avg_pool2d_gradient
 from faltung.ops.theirs import pooling as theirs
 from layouts import LAYOUTS
 from pooled import DTYPES, OPERATIONS, TARGETS, Pool, assert_same, few, pools, spans, tilings
@@ -114,3 +116,15 @@ def test_gradients_of_tiles(lost: str, kind: str, level: str, pool: Pool) -> Non
     assert kernels.gaps_untouched(got)
     if lost == "none":
         assert_same(got, theirs.extreme_pool2d_gradient(dy.contiguous(), at, size))
+
+
+@pytest.mark.parametrize("padding", [[4, 4, 0, 0], [0, 9, 0, 0], [7, 0, 0, 0]])
+def test_gradients_of_means_over_nothing_but_padding(padding: list[int]) -> None:
+    """Windows that lie wholly in padding send nothing, wherever that is."""
+    size, stride = [2, 6], [2, 6]
+    lines = (5 + padding[0] + padding[1] - 2) // 2 + 1
+    dy = torch.arange(1.0, 2 * 64 * lines + 1).view(2, 64, lines, 1)
+    over = windows(size, stride, padding, [1, 1], False)
+    dx = avg_pool2d_gradient(dy, [5, 6], size, stride, padding, False, True, None)
+    expected = theirs.avg_pool2d_gradient(dy.double(), [5, 6], over, True, None)
+    torch.testing.assert_close(dx.double(), expected)

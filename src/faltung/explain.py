@@ -130,6 +130,8 @@ class Why:
             else:
                 cause = "numbers are infinite, NaN, or of a size that it cannot treat"
             lines.append(("otherwise", f"{other}, where {cause}"))
+        if self.otherwise is not None and self.otherwise.guarded:
+            lines.append(("or", "torch's, where weights are infinite or NaN"))
         return lines
 
     def _rate(self, seconds: float) -> str:

@@ -14,7 +14,7 @@ SUMS = 2**20  # bytes that all parts of the sums may take together, where one pa
 PARTS = 8
 LEAST = 64  # places, of channels and taps, that a gradient is read for at once at least
 NARROW = 16  # channels of a slice at least
-CHAIN = 256  # products that are one chain of sums, which rounds as often, at most
+CHAIN = 256  # products that are one chain of sums, which rounds as often; a line is never cut
 ADDED = 40  # cycles to add a register tile to memory
 LOADED = 0.15  # cycles an element, from the second cache into the first
 

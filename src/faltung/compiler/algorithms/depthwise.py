@@ -100,7 +100,7 @@ def _plan(problem: Problem, target: Target, threads: int) -> Plan:
     )  # fmt: skip
     words = "no panel" if bare else "over channels" if over else "along rows"
     schedule = f"{words}, tile {tile[0]}x{tile[1]}, {blocks} blocks of rows"
-    bordered = not (forward or bare or problem.window == (1, 1))
+    bordered = not (forward or bare)
     steps = ((looking(problem),) if bordered else ()) + (Step(spec, numbers),)
     room = 4 * threads * private
     return Plan(NAME, schedule, steps, room, threads, seconds(problem, target, threads))

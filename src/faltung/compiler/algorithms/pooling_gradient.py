@@ -105,7 +105,8 @@ def _spans(code: Code, spec: Spec, a: Any) -> None:
         done = code.int_variable(0)
         with code.loop(a.columns) as column:
             x = column * spec.stride[1] - a.left
-            start, stop = code.larger(x, 0), code.smaller(x + spec.window[1], a.width)
+            start = code.smaller(code.larger(x, 0), a.width)
+            stop = code.larger(code.smaller(x + spec.window[1], a.width), start)
             planes.fill(code, target + done.get(), 0, start - done.get())
             divisor = planes.column_count(code, a, spec.window[1], x)
             share = code.rounded(

@@ -15,10 +15,10 @@ LINE = 16  # float32 elements of a cache line
 def plane(elements: int) -> int:
     """Return the distance of strips of so many elements.
 
-    It leaves room for the last vector, and is odd in cache lines, so that neighbouring strips,
-    which are written side by side, do not meet in the same set of the cache.
+    It leaves room for a whole vector behind the last element, and is odd in cache lines, so that
+    neighbouring strips, which are written side by side, do not meet in the same set of the cache.
     """
-    return (elements // LINE + 1 | 1) * LINE
+    return (-(-elements // LINE) + 1 | 1) * LINE
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from faltung.compiler.algorithms.toom_cook import Matrix, matrices
 from faltung.compiler.emit import Code, Int, Pointer, Variable, Vector
 
 FLAGS = 512  # float32 elements at the start of the workspace: one 64-bit flag a thread
-LARGEST = 2.0**60
+LARGEST = 2.0**48  # so that no sum of products of transformed numbers overflows
 
 
 class Tiles(Protocol):

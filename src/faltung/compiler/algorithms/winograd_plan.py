@@ -79,7 +79,7 @@ def _side(problem: Problem, job: Correlation) -> int:
     if job.window[0] != 3:
         return {2: 3, 5: 2}[job.window[0]]
     large = math.prod(job.result) >= LARGE and problem.channels >= MANY
-    large = large and problem.direction == "forward"
+    large = large and problem.direction == "forward" and problem.dilation == (1, 1)
     return 4 if large or problem.precision != "highest" else 2
 
 

@@ -53,6 +53,13 @@ def conv2d_input_gradient(
     flip: bool,
 ) -> Tensor:
     """Transpose the convolution with respect to its input, whose height and width are `size`."""
+    if min(padding) < 0:
+        beyond, kept = [max(-p, 0) for p in padding], [max(p, 0) for p in padding]
+        top, bottom, left, right = beyond
+        inner = [size[0] - top - bottom, size[1] - left - right]
+        rest = (stride, kept, dilation, groups, flip)
+        dx = tf.pad(conv2d_input_gradient(dy, w, None, inner, *rest), (left, right, top, bottom))
+        return dx if bias is None else dx + bias.view(-1, 1, 1)
     crop, symmetric, extra = [], [], []
     for axis in (0, 1):
         before, after = padding[2 * axis : 2 * axis + 2]
