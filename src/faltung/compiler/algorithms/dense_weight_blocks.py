@@ -7,6 +7,7 @@ from faltung.compiler.algorithms import strips
 from faltung.compiler.algorithms.correlation import Correlation
 from faltung.compiler.algorithms.dense_blocks import PACKED
 from faltung.compiler.algorithms.dense_weight_form import Form, tiling
+from faltung.compiler.algorithms.dense_weight_sum import CHAIN
 from faltung.compiler.problem import Problem, layout
 from faltung.compiler.target import Target
 
@@ -14,7 +15,6 @@ SUMS = 2**20  # bytes that all parts of the sums may take together, where one pa
 PARTS = 8
 LEAST = 64  # places, of channels and taps, that a gradient is read for at once at least
 NARROW = 16  # channels of a slice at least
-CHAIN = 256  # products that are one chain of sums, which rounds as often; a line is never cut
 ADDED = 40  # cycles to add a register tile to memory
 LOADED = 0.15  # cycles an element, from the second cache into the first
 

@@ -6,6 +6,8 @@ from typing import Any, Protocol
 from faltung.compiler.algorithms import tile
 from faltung.compiler.emit import Code, Condition, Index, Int, Pointer
 
+CHAIN = 256  # products that are one chain of sums, which rounds as often; a line is never cut
+
 
 class Shape(Protocol):
     """What of a kernel's specification the sums depend on; see `dense_weight.Spec`."""
@@ -135,9 +137,14 @@ def add_bias(code: Code, spec: Shape, a: Any, dy: Pointer, sums: Pointer, block:
     """Add the gradient itself: the products with an input of ones."""
     width = spec.tile[1] * code.lanes
     held = tile.sums(code, 1, spec.tile[1])[0]
-    with code.loop(block.images * block.lines * a.columns) as pixel:
-        for j, slot in enumerate(held):
-            slot.set(slot.get() + code.load(dy + pixel * width + j * code.lanes))
+    pixels = block.images * block.lines * a.columns
+    with code.loop(pixels, 0, CHAIN) as first:
+        own = tile.sums(code, 1, spec.tile[1])[0]
+        with code.loop(code.smaller(pixels, first + CHAIN), first) as pixel:
+            for j, slot in enumerate(own):
+                slot.set(slot.get() + code.load(dy + pixel * width + j * code.lanes))
+        for slot, added in zip(held, own, strict=True):
+            slot.set(slot.get() + added.get())
     _put(code, [held], sums, block.first)
 
 

@@ -29,7 +29,7 @@ class Spec:
     Attributes:
         layout: What lies side by side in both gradients: "channels", "rows" or "any".
         flat: Rows of the input's gradient follow each other without a gap.
-        kind: Element type; sums of bfloat16 are kept in float32 and rounded once, as torch does.
+        kind: Element type; sums of bfloat16 are kept in float32 and rounded once.
     """
 
     layout: str
