@@ -73,8 +73,8 @@ def cases(level: str) -> Iterator[Case]:
                         yield Case(direction, conv, form, torch.bfloat16, side, way)
 
     for number, conv in enumerate(WINOGRAD):
-        strided = conv.stride != (1, 1)
-        for direction in DIRECTIONS[strided:]:
+        strided, dilated = conv.stride != (1, 1), conv.dilation != (1, 1)
+        for direction in DIRECTIONS[strided : 2 if dilated else 3]:
             for form, side in itertools.product(("nchw", "nhwc", "steps"), SIDES):
                 way = Way(TARGETS[level], 1 + number % 2, winograd=True)
                 yield Case(direction, conv, form, torch.float32, side, way)
