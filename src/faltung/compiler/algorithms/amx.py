@@ -17,8 +17,8 @@ from faltung.compiler.algorithms import amx_products, output, panel
 from faltung.compiler.algorithms.amx_channels import ChannelsLeft
 from faltung.compiler.algorithms.amx_form import HALF, OUTPUTS, Form, Operand
 from faltung.compiler.algorithms.amx_pixels import PixelsLeft
-from faltung.compiler.algorithms.amx_products import FLAGS, ORDER, PIECES
-from faltung.compiler.algorithms.argument_block import read_arguments
+from faltung.compiler.algorithms.amx_products import ORDER, PIECES
+from faltung.compiler.algorithms.argument_block import FLAGS, read_arguments
 from faltung.compiler.emit import Code, Int, Pointer, Program, Variable
 from faltung.compiler.emit.tiles import ROW, ROWS, Tiles
 from faltung.compiler.plan import POINTERS, WORKSPACE

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from faltung.compiler.algorithms import amx, amx_blocks, amx_products, amx_weights
 from faltung.compiler.algorithms.amx_blocks import Cut, Work
 from faltung.compiler.algorithms.amx_form import HALF, OUTPUTS
-from faltung.compiler.algorithms.amx_products import FLAGS
-from faltung.compiler.algorithms.argument_block import rounded
+from faltung.compiler.algorithms.argument_block import FLAGS, rounded
 from faltung.compiler.algorithms.correlation import FLATTEN, Correlation, correlations, simplified
 from faltung.compiler.algorithms.fill import filling
 from faltung.compiler.plan import Plan, Preparation, Step

@@ -14,11 +14,11 @@ cannot overflow. Other numbers, infinity and NaN raise a flag, and the call take
 
 from typing import Any
 
+from faltung.compiler.algorithms.argument_block import flag
 from faltung.compiler.emit import Code, Program, Variable
 from faltung.compiler.problem import Problem
 
 LEAST, LARGEST = 2.0**-48, 2.0**48
-FLAGS = 512  # float32 elements at the start of the workspace: one 64-bit flag a thread
 LOST, SOME, ENOUGH = 1, 2, 4  # bits of a flag
 BITS = 8  # what the flag of the second factor is multiplied by, to lie beside the first's
 SMALLEST = 2.0**-149
@@ -45,7 +45,7 @@ def note(code: Code, workspace: Any, *worst: Variable) -> None:
         some = code.all_below(most.get(), SMALLEST).choose(0, SOME)
         enough = code.all_below(most.get(), LEAST).choose(0, ENOUGH)
         total.set(total.get() + (above + some + enough) * BITS**side)
-    code.store_int(total.get(), workspace.cast("i64") + code.thread)
+    code.store_int(total.get(), flag(code, workspace))
 
 
 def judge(program: Program, workspace: int, team: int, sides: int = 1) -> None:
@@ -61,10 +61,10 @@ def judge(program: Program, workspace: int, team: int, sides: int = 1) -> None:
         flags = code.pointer(workspace, "i64")
         met = [[code.int_variable(0) for _ in range(3)] for _ in range(sides)]
         with code.loop(code.argument(team)) as thread:
-            flag = code.load_int(flags + thread)
+            held = code.load_int(flags + thread)
             for side, totals in enumerate(met):
                 for total, bit in zip(totals, (LOST, SOME, ENOUGH), strict=True):
-                    total.set(total.get() + flag // (bit * BITS**side) % 2)
+                    total.set(total.get() + held // (bit * BITS**side) % 2)
             code.store_int(0, flags + thread)
         verdict = code.int_variable(0)
         for lost, some, enough in met:

@@ -21,9 +21,9 @@ from faltung.compiler.algorithms import (
 )
 from faltung.compiler.algorithms.amx import multiply
 from faltung.compiler.algorithms.amx_form import HALF, Operand
-from faltung.compiler.algorithms.amx_products import FLAGS, PIECES
+from faltung.compiler.algorithms.amx_products import PIECES
 from faltung.compiler.algorithms.amx_weight_panel import SQUARE, STEP, TILE, WIDTH
-from faltung.compiler.algorithms.argument_block import read_arguments
+from faltung.compiler.algorithms.argument_block import FLAGS, read_arguments
 from faltung.compiler.emit import Code, Condition, Int, Pointer, Program, Variable
 from faltung.compiler.emit.tiles import ROW, Tiles
 from faltung.compiler.plan import POINTERS, WORKSPACE

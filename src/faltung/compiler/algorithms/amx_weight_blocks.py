@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from faltung.compiler.algorithms.amx_blocks import BROUGHT, SPLIT, Work
 from faltung.compiler.algorithms.amx_blocks import STEP as CYCLES
-from faltung.compiler.algorithms.amx_products import FLAGS
 from faltung.compiler.algorithms.amx_weight_panel import SQUARE, STEP, TILE, WIDTH
-from faltung.compiler.algorithms.argument_block import rounded
+from faltung.compiler.algorithms.argument_block import FLAGS, rounded
 from faltung.compiler.problem import layout
 from faltung.compiler.target import Target
 

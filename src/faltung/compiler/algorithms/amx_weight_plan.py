@@ -5,10 +5,9 @@ import math
 from faltung.compiler.algorithms import amx_products, amx_weight_blocks
 from faltung.compiler.algorithms.amx_blocks import Work
 from faltung.compiler.algorithms.amx_plan import HERTZ, ROOM, SERIAL
-from faltung.compiler.algorithms.amx_products import FLAGS
 from faltung.compiler.algorithms.amx_weight import Spec
 from faltung.compiler.algorithms.amx_weight_panel import TILE, WIDTH
-from faltung.compiler.algorithms.argument_block import rounded
+from faltung.compiler.algorithms.argument_block import FLAGS, rounded
 from faltung.compiler.algorithms.correlation import weighing
 from faltung.compiler.algorithms.runs import gathered
 from faltung.compiler.plan import Plan, Step

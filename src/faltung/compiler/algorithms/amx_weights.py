@@ -11,8 +11,7 @@ from typing import Any
 
 from faltung.compiler.algorithms import amx_products, panel
 from faltung.compiler.algorithms.amx_form import DEPTH, HALF, OUTPUTS
-from faltung.compiler.algorithms.amx_products import FLAGS
-from faltung.compiler.algorithms.argument_block import read_arguments
+from faltung.compiler.algorithms.argument_block import FLAGS, read_arguments
 from faltung.compiler.emit import Code, Int, Pointer, Program, Variable, shorts
 from faltung.compiler.emit.tiles import PAIRS
 from faltung.compiler.plan import POINTERS, WORKSPACE, Step

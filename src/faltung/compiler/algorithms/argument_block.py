@@ -1,4 +1,4 @@
-"""The argument block of a kernel read by names, and memory in whole cache lines.
+"""The argument block of a kernel read by names, memory in whole cache lines, and flags.
 
 The places of the addresses are those of the table in `faltung.compiler.plan`.
 """
@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from faltung.compiler.emit import Code
+from faltung.compiler.emit import Code, Pointer
 from faltung.compiler.plan import POINTERS, PREPARED, SUMMAND, WORKSPACE
+
+FLAGS = 512  # float32 elements at the start of a guarded workspace: one 64-bit flag a thread
 
 
 def read_arguments(code: Code, kind: str, tensors: Sequence[str], numbers: Sequence[str]) -> Any:
@@ -29,6 +31,11 @@ def read_arguments(code: Code, kind: str, tensors: Sequence[str], numbers: Seque
     for place, name in enumerate(numbers, POINTERS):
         held[name] = code.argument(place)
     return SimpleNamespace(**held)
+
+
+def flag(code: Code, workspace: Pointer) -> Pointer:
+    """Return where this thread's flag is in a guarded workspace."""
+    return workspace.cast("i64") + code.thread
 
 
 def rounded(elements: int) -> int:

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from faltung.compiler.algorithms import dense, dense_sum, packing, tile
-from faltung.compiler.algorithms.argument_block import rounded
+from faltung.compiler.algorithms.argument_block import FLAGS, rounded
 from faltung.compiler.algorithms.correlation import Correlation, correlations, simplified
 from faltung.compiler.algorithms.dense_blocks import (
     SERIAL,
@@ -22,7 +22,6 @@ from faltung.compiler.algorithms.finite import looking
 from faltung.compiler.algorithms.interleaved import Interleaved, interleaved
 from faltung.compiler.algorithms.parts import parted
 from faltung.compiler.algorithms.weights import Packing
-from faltung.compiler.algorithms.winograd_input import FLAGS
 from faltung.compiler.plan import Plan, Preparation, Step
 from faltung.compiler.problem import Problem, layout
 from faltung.compiler.target import Target

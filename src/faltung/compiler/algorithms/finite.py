@@ -9,8 +9,7 @@ import math
 from dataclasses import dataclass
 
 from faltung.compiler.algorithms import planes
-from faltung.compiler.algorithms.argument_block import read_arguments
-from faltung.compiler.algorithms.winograd_input import flag
+from faltung.compiler.algorithms.argument_block import flag, read_arguments
 from faltung.compiler.emit import Index, Program
 from faltung.compiler.plan import Step
 from faltung.compiler.problem import Problem
@@ -59,7 +58,7 @@ class Finite:
                 sizes = (code.lanes, 1) if self.near else (1,)
                 planes.ragged(code, code.smaller(a.length - begin, PIECE), look, sizes)
             with code.when(code.all_below(worst.get(), math.inf).negated()):
-                code.store_int(1, flag(code, a))
+                code.store_int(1, flag(code, a.workspace))
         return program
 
 

@@ -6,9 +6,9 @@ Which image they meet does not matter: the same weights are packed once for all 
 from dataclasses import dataclass
 
 from faltung.compiler.algorithms import weights
-from faltung.compiler.algorithms.argument_block import read_arguments, rounded
+from faltung.compiler.algorithms.argument_block import FLAGS, read_arguments, rounded
 from faltung.compiler.algorithms.runs import run_of
-from faltung.compiler.algorithms.winograd_input import FLAGS, judge
+from faltung.compiler.algorithms.winograd_input import judge
 from faltung.compiler.emit import Code, Program
 from faltung.compiler.plan import Step
 from faltung.compiler.target import Target

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from faltung.compiler.algorithms.argument_block import read_arguments
+from faltung.compiler.algorithms.argument_block import FLAGS, read_arguments
 from faltung.compiler.emit import Code, Index, Int, Pointer, Vector
 from faltung.compiler.plan import Plan, Spec, Step
 from faltung.compiler.problem import Problem, Strides
@@ -22,7 +22,6 @@ SIZES = (
 )  # fmt: skip
 
 TAPS = 1024  # taps of a window at most
-FLAGS = 512  # float32 elements at the start of a guarded workspace: one 64-bit flag a thread
 LINE = 16  # channels of a pixel that a thread takes at least: a line of the cache
 SIDE = 64  # stride at most
 

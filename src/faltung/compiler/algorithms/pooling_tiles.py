@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Any
 
 from faltung.compiler.algorithms import phases, planes
+from faltung.compiler.algorithms.argument_block import flag
 from faltung.compiler.algorithms.pooling_shape import Shape
 from faltung.compiler.emit import Code, Index, Int, Pointer, Program, Vector
 from faltung.compiler.emit.positions import Counts, distances, equal
@@ -37,7 +38,7 @@ class Spec(Shape):
             write = _channels if self.source == "channels" else _rows
             write(code, self, a)
             with code.when(a.met.total().equals(a.wanted.get()).negated()):
-                code.store_int(1, a.workspace.cast("i64") + code.thread)
+                code.store_int(1, flag(code, a.workspace))
         return program
 
 

@@ -19,10 +19,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from faltung.compiler.algorithms import output, tile, winograd_kernels
-from faltung.compiler.algorithms.argument_block import read_arguments
+from faltung.compiler.algorithms.argument_block import FLAGS, read_arguments
 from faltung.compiler.algorithms.toom_cook import matrices
 from faltung.compiler.algorithms.winograd_input import (
-    FLAGS,
     applied,
     begin_flags,
     clear,

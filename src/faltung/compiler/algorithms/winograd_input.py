@@ -8,10 +8,10 @@ from fractions import Fraction
 from typing import Any, Protocol
 
 from faltung.compiler.algorithms import panel
+from faltung.compiler.algorithms.argument_block import FLAGS, flag
 from faltung.compiler.algorithms.toom_cook import Matrix, matrices
 from faltung.compiler.emit import Code, Int, Pointer, Variable, Vector
 
-FLAGS = 512  # float32 elements at the start of the workspace: one 64-bit flag a thread
 LARGEST = 2.0**48  # so that no sum of products of transformed numbers overflows
 
 
@@ -113,13 +113,7 @@ def transformed(
 
 def begin_flags(code: Code, a: Any) -> None:
     """Lower this thread's flag."""
-    code.store_int(0, flag(code, a))
-
-
-def flag(code: Code, a: Any) -> Pointer:
-    """Return where this thread's flag is."""
-    flags: Pointer = a.workspace.cast("i64") + code.thread
-    return flags
+    code.store_int(0, flag(code, a.workspace))
 
 
 def raised(code: Code, a: Any) -> Int:
@@ -141,7 +135,7 @@ def judged(code: Code, worst: Variable, values: list[Vector]) -> list[Vector]:
 def judge(code: Code, a: Any, worst: Variable) -> None:
     """Raise this thread's flag where an element was not below the largest."""
     with code.when(code.all_below(worst.get(), LARGEST).negated()):
-        code.store_int(1, flag(code, a))
+        code.store_int(1, flag(code, a.workspace))
 
 
 def transform_input(code: Code, spec: Tiles, a: Any, unit: Int) -> None:

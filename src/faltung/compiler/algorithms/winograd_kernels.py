@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from faltung.compiler.algorithms import weights
-from faltung.compiler.algorithms.argument_block import read_arguments, rounded
+from faltung.compiler.algorithms.argument_block import FLAGS, read_arguments, rounded
 from faltung.compiler.algorithms.runs import run_of
 from faltung.compiler.algorithms.toom_cook import matrices
 from faltung.compiler.algorithms.winograd_input import (
-    FLAGS,
     begin_flags,
     judge,
     judged,

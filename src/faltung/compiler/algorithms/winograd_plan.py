@@ -3,13 +3,12 @@
 import math
 
 from faltung.compiler.algorithms import winograd_kernels
-from faltung.compiler.algorithms.argument_block import rounded
+from faltung.compiler.algorithms.argument_block import FLAGS, rounded
 from faltung.compiler.algorithms.correlation import Correlation
 from faltung.compiler.algorithms.tile import shape
 from faltung.compiler.algorithms.undilated import apart
 from faltung.compiler.algorithms.winograd import Spec
 from faltung.compiler.algorithms.winograd_groups import LARGE, Group, groups, seconds, unfit
-from faltung.compiler.algorithms.winograd_input import FLAGS
 from faltung.compiler.plan import Plan, Step
 from faltung.compiler.problem import Problem, layout
 from faltung.compiler.target import NO_TILES, Target

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from faltung.compiler.algorithms import panel, tile, weight_sums
-from faltung.compiler.algorithms.argument_block import read_arguments
+from faltung.compiler.algorithms.argument_block import FLAGS, read_arguments
 from faltung.compiler.algorithms.toom_cook import matrices
 from faltung.compiler.algorithms.winograd_input import (
-    FLAGS,
     begin_flags,
     clear,
     judge,

@@ -2,12 +2,11 @@
 
 import math
 
-from faltung.compiler.algorithms.argument_block import rounded
+from faltung.compiler.algorithms.argument_block import FLAGS, rounded
 from faltung.compiler.algorithms.correlation import Correlation
 from faltung.compiler.algorithms.runs import gathered
 from faltung.compiler.algorithms.undilated import apart
 from faltung.compiler.algorithms.winograd_groups import LARGE, Group, groups, seconds, unfit
-from faltung.compiler.algorithms.winograd_input import FLAGS
 from faltung.compiler.algorithms.winograd_weight import Spec
 from faltung.compiler.plan import Plan, Step
 from faltung.compiler.problem import Pair, Problem, layout
