@@ -25,6 +25,7 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     check = switch._convolved
     monkeypatch.setattr(switch, "_convolved", checks)
     again._known.clear()
+    again._last.clear()
     with faltung.enabled():
         yield found
 

@@ -141,7 +141,7 @@ LAYERS = [
         "compiler.planner",
     ],
     ["ops.kept", "ops.seam", "ops.watching"],
-    ["ops.registry"],
+    ["ops.last", "ops.registry"],
     ["ops.theirs", "ops.theirs.convolution", "ops.theirs.pooling"],
     ["ops.ours"],
     ["ops.ours_pooling"],

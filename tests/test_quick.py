@@ -9,8 +9,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from faltung import functional as F
-from faltung.errors import ShapeError
-from faltung.ops import ours, quick, seam
+from faltung.errors import ArgumentError, ShapeError
+from faltung.ops import last, ours, quick, seam
 
 CALLS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "conv2d": lambda x: F.conv2d(x, torch.ones(4, 3, 3, 3).to(x), None, 2, "same"),
@@ -33,10 +33,13 @@ class Seen(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.fixture(autouse=True)
-def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, params=["guards", "no guards"])
+def forgotten(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     monkeypatch.setattr(quick, "_known", {})
     monkeypatch.setattr(quick, "_convolutions", {})
+    quick._last.clear()
+    if request.param == "no guards":  # as of a torch that has none
+        monkeypatch.setattr(last, "_Guard", None)
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -87,6 +90,27 @@ def test_a_kernel_that_was_taken_away_runs_no_more(monkeypatch: pytest.MonkeyPat
     torch.testing.assert_close(F.conv2d(x, w), expected)
 
 
+def test_a_look_at_the_weight_finds_its_last_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    if last._Guard is None:
+        pytest.skip("this torch has no guards")
+    x, w = torch.randn(2, 3, 9, 8), torch.randn(4, 3, 3, 3)
+    expected = [F.conv2d(x, w, None, stride) for stride in (1, 1, 2, 2, (1, 2), 1)]
+    monkeypatch.setattr(quick, "_conv_key", lambda *_: None)
+    assert torch.equal(F.conv2d(x.clone(), w, None, 1), expected[0])
+    monkeypatch.setattr(F.convolution, "checked", lambda *_: pytest.fail("not the last call"))
+    for other in (x[:1], x[:, :, 1:], x.double(), x.clone().requires_grad_(), x[..., :-1], x.mT):
+        with pytest.raises(pytest.fail.Exception, match="not the last call"):
+            F.conv2d(other, w, None, 1)
+
+
+def test_arguments_that_are_equal_and_not_the_same() -> None:
+    x, w = torch.randn(2, 3, 9, 8), torch.randn(4, 3, 3, 3)
+    for _ in range(2):
+        F.conv2d(x, w, None, 1)
+        with pytest.raises(ArgumentError, match="stride"):
+            F.conv2d(x, w, None, 1.0)  # type: ignore[arg-type]
+
+
 def test_threads_and_precision_are_part_of_what_is_remembered() -> None:
     x, w = torch.randn(1, 64, 16, 16), torch.randn(64, 64, 3, 3) / 24
     threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
@@ -107,12 +131,12 @@ def test_formats_types_and_biases_are_told_apart() -> None:
     x, w = torch.randn(2, 3, 9, 8), torch.randn(4, 3, 3, 3)
     for bias in (None, torch.randn(4), torch.randn(8)[::2]):
         for dtype in (torch.float32, torch.float64, torch.bfloat16):
-            for last in (torch.contiguous_format, torch.channels_last):
-                a, b = x.to(dtype).contiguous(memory_format=last), w.to(dtype)
+            for form in (torch.contiguous_format, torch.channels_last):
+                a, b = x.to(dtype).contiguous(memory_format=form), w.to(dtype)
                 c = None if bias is None else bias.to(dtype)
                 for _ in range(2):
                     y = F.conv2d(a, b, c)
-                    assert y.is_contiguous(memory_format=last)
+                    assert y.is_contiguous(memory_format=form)
                     truth = torch.nn.functional.conv2d(a.double(), b.double(), _double(c))
                     torch.testing.assert_close(y.double(), truth, rtol=0.02, atol=0.05)
 
