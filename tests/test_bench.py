@@ -139,10 +139,10 @@ def test_what_was_measured_is_kept_when_somebody_interrupts(
 ) -> None:
     measured, file = run.measured, tmp_path / "part.csv"
 
-    def once(problem: Problem, *arguments: Any) -> Any:
+    def once(problem: Problem, *arguments: Any, **options: Any) -> Any:
         if problem.name != "small":
             raise KeyboardInterrupt
-        return measured(problem, *arguments)
+        return measured(problem, *arguments, **options)
 
     monkeypatch.setattr(run, "measured", once)
     with pytest.raises(KeyboardInterrupt):
@@ -199,6 +199,7 @@ def test_on_a_terminal_there_is_a_table_for_each_group(
             {"peers": ["keras"]},
             "--peers has 'keras': it must be of torch, compile, onnxruntime, openvino, jax",
         ),
+        ({"dtype": "float16"}, "--dtype has 'float16': it must be of float32, bfloat16"),
         ({"threads": 0}, "--threads is 0: it must be at least 1"),
         ({"rounds": 0}, "--rounds is 0: it must be at least 1"),
         ({"seconds": 0.0}, "--seconds is 0.0: it must be more than 0"),

@@ -72,6 +72,9 @@ def bench(
         str | None,
         typer.Option(help="What float32 means: highest, high or medium; if not given, as it is."),
     ] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="Of all tensors: float32 (if not given) or bfloat16.")
+    ] = None,
     rounds: Annotated[int | None, typer.Option(help="Samples of each candidate.")] = None,
     seconds: Annotated[float | None, typer.Option(help="No round of a line starts later.")] = None,
     csv: Annotated[Path | None, typer.Option(help="File for all results.")] = None,
@@ -101,6 +104,8 @@ def bench(
     of_layers: dict[str, Any] = {
         name: text.split(",") for name, text in lists.items() if text is not None
     }
+    if dtype is not None:
+        of_layers["dtype"] = dtype
     if networks:
         with in_precision(precision):
             return _bench_networks(batch, [*of_layers, *(["picture"] if picture else [])], given)

@@ -66,7 +66,12 @@ def processor() -> str:
 
 
 def conditions(
-    peak: Peak, rounds: int, seconds: float, peers: Iterable[str], absent: dict[str, str]
+    peak: Peak,
+    rounds: int,
+    seconds: float,
+    peers: Iterable[str],
+    absent: dict[str, str],
+    dtype: str = "float32",
 ) -> dict[str, str]:
     """Return what a reader of the numbers must know, by name.
 
@@ -76,6 +81,7 @@ def conditions(
         seconds: Limit for one problem and direction.
         peers: Families of candidates that run.
         absent: Families that do not, with the reason.
+        dtype: Type of all elements.
     """
     onednn = re.search(r"(?:oneDNN|MKL-DNN)\s+(v[0-9.]+)", torch.__config__.show())
     facts = {
@@ -89,7 +95,7 @@ def conditions(
         "oneDNN": onednn[1] if onednn else "not there",
         **{name: _version(name) for name in peers if name not in {"ours", "torch", "compile"}},
         **{name: f"absent: {reason}" for name, reason in absent.items()},
-        "dtype": "float32",
+        "dtype": dtype,
         "precision": float32_precision(),
         "ONEDNN_MAX_CPU_ISA": os.environ.get("ONEDNN_MAX_CPU_ISA", "not set"),
         **{n: value for n, value in sorted(os.environ.items()) if n.startswith("FALTUNG_")},

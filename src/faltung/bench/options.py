@@ -10,6 +10,7 @@ import torch
 from faltung.accuracy import PRECISIONS
 from faltung.errors import ArgumentError
 
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 WORDS = dict(zip(PRECISIONS, ("ieee", "tf32", "bf16"), strict=True))  # torch's newer ones
 
 

@@ -11,7 +11,7 @@ from faltung.bench.conditions import conditions, measured_peak
 from faltung.bench.display import Display
 from faltung.bench.layer import DIRECTIONS
 from faltung.bench.libraries import ADAPTERS as LIBRARIES
-from faltung.bench.options import check_file, check_names, check_numbers, on_threads
+from faltung.bench.options import DTYPES, check_file, check_names, check_numbers, on_threads
 from faltung.bench.peers import ADAPTERS as ON_TENSORS
 from faltung.bench.peers import reference
 from faltung.bench.picture import require_matplotlib, save_picture
@@ -28,12 +28,13 @@ from faltung.bench.task import (
     relative_error,
 )
 from faltung.bench.timing import Spread, measure
+from faltung.bench.xla import Jax
 from faltung.errors import ArgumentError
 
 ROUNDS = 15
 SECONDS = 3.0
 
-ADAPTERS: tuple[Adapter, ...] = (*ON_TENSORS, *LIBRARIES)
+ADAPTERS: tuple[Adapter, ...] = (*ON_TENSORS, *LIBRARIES, Jax())
 PEERS = tuple(dict.fromkeys(a.family for a in ADAPTERS if a.family != "ours"))
 USUAL = tuple(family for family in PEERS if family != "compile")  # which takes minutes
 
@@ -47,6 +48,7 @@ def main(
     threads: int | None = None,
     rounds: int = ROUNDS,
     seconds: float = SECONDS,
+    dtype: str = "float32",
     csv: Path | None = None,
     picture: Path | None = None,
     problems: Path = LIST,
@@ -63,6 +65,7 @@ def main(
         threads: Threads of everybody; None leaves torch's number.
         rounds: Samples of each candidate.
         seconds: No round of a problem and direction starts later.
+        dtype: Type of all elements, of `DTYPES`.
         csv: File for all results.
         picture: File for a picture; its suffix says the format.
         problems: The list.
@@ -82,6 +85,7 @@ def main(
         ("--groups", groups, GROUPS),
         ("--directions", directions, DIRECTIONS),
         ("--peers", peers, PEERS),
+        ("--dtype", [dtype], tuple(DTYPES)),
     ):
         check_names(name, given, known)
     check_numbers(threads, rounds, seconds)
@@ -98,7 +102,7 @@ def main(
             f"--directions is {', '.join(directions)}: pools have no weight gradient"
         )
     with on_threads(threads), torch.no_grad():
-        return _run(work, peers, rounds, seconds, csv, picture, peak, out or sys.stdout)
+        return _run(work, peers, rounds, seconds, dtype, csv, picture, peak, out or sys.stdout)
 
 
 def _run(
@@ -106,6 +110,7 @@ def _run(
     families: Sequence[str],
     rounds: int,
     seconds: float,
+    dtype: str,
     csv: Path | None,
     picture: Path | None,
     peak: Callable[[], float] | None,
@@ -116,7 +121,7 @@ def _run(
     adapters = [a for a in adapters if a.family not in reasons]
     names = [a.name for a in adapters]
     top = measured_peak(peak)
-    facts = conditions(top, rounds, seconds, [a.family for a in adapters], reasons)
+    facts = conditions(top, rounds, seconds, [a.family for a in adapters], reasons, dtype)
     longest = max(len(problem.name) for problem, _ in work)
     display: Display[Row] = Display(
         out, headings(names, top), lambda row: cells(row, names, top), longest
@@ -126,7 +131,9 @@ def _run(
     try:
         for done, (problem, direction) in enumerate(work, start=1):
             display.starts(f"{done}/{len(work)}  {problem} {direction}")
-            rows.append(measured(problem, direction, adapters, rounds, seconds))
+            rows.append(
+                measured(problem, direction, adapters, rounds, seconds, dtype=DTYPES[dtype])
+            )
             display.row(rows[-1])
     finally:  # what was measured is kept when somebody has seen enough
         display.close()
@@ -146,6 +153,7 @@ def measured(
     rounds: int,
     seconds: float,
     timer: Callable[..., dict[str, Spread]] = measure,
+    dtype: torch.dtype = torch.float32,
 ) -> Row:
     """Measure one problem in one direction: first whether each is right, then how fast.
 
@@ -156,8 +164,9 @@ def measured(
         rounds: Samples of each.
         seconds: No round starts later.
         timer: Times calls, as `timing.measure` does.
+        dtype: Type of all elements.
     """
-    task = Task(problem.layer, direction, operands(problem.layer))
+    task = Task(problem.layer, direction, operands(problem.layer, dtype))
     exact = reference(task)
     ready: dict[str, Prepared] = {}
     errors: dict[str, float] = {}

@@ -41,11 +41,16 @@ class Operands:
 
 @dataclass(frozen=True)
 class Task:
-    """A layer, a direction ("forward", "input" or "weight") and float32 tensors in NCHW."""
+    """A layer, a direction ("forward", "input" or "weight") and tensors in NCHW."""
 
     layer: Layer
     direction: str
     operands: Operands
+
+    @property
+    def short(self) -> bool:
+        """Whether the tensors are bfloat16, not float32."""
+        return self.operands.x.dtype == torch.bfloat16
 
 
 @dataclass(frozen=True)
@@ -84,12 +89,12 @@ class Adapter(Protocol):
         """Return the task ready to be timed, or None where the library has no such operation."""
 
 
-def operands(layer: Layer, seed: int = 0) -> Operands:
+def operands(layer: Layer, dtype: torch.dtype = torch.float32, seed: int = 0) -> Operands:
     """Return normally distributed tensors for a layer."""
     generator = torch.Generator().manual_seed(seed)
     bias = (0,) if layer.is_pool else (layer.k,)
     shapes = (layer.input_shape, layer.weight_shape, bias, layer.output_shape)
-    x, w, b, dy = (torch.randn(shape, generator=generator) for shape in shapes)
+    x, w, b, dy = (torch.randn(shape, generator=generator).to(dtype) for shape in shapes)
     return Operands(x, w, b, dy)
 
 
