@@ -34,6 +34,19 @@ def test_the_cache_folder_bears_the_name() -> None:
     assert "faltung" in settings.cache_folder().parts
 
 
+def test_algorithms_are_some_of_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FALTUNG_ALGORITHM", raising=False)
+    assert settings.algorithms(["dense", "winograd"]) == ()
+    monkeypatch.setenv("FALTUNG_ALGORITHM", "winograd, dense,")
+    assert settings.algorithms(["dense", "winograd"]) == ("winograd", "dense")
+    with pytest.raises(ArgumentError) as caught:
+        settings.algorithms(["dense", "fft"])
+    assert str(caught.value) == (
+        "FALTUNG_ALGORITHM has 'winograd', which is no algorithm: use some of dense, fft, or unset "
+        "the variable"
+    )
+
+
 def test_an_instruction_set_is_one_of_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FALTUNG_ISA", raising=False)
     assert settings.instruction_set() is None

@@ -20,6 +20,7 @@ from faltung.compiler.call import Call, ready
 from faltung.compiler.plan import Plan
 from faltung.compiler.problem import Problem, parse
 from faltung.compiler.store import Store
+from faltung.errors import ArgumentError
 from faltung.explain import why
 from faltung.ops import ours, quick
 
@@ -89,6 +90,20 @@ def test_the_fastest_is_remembered_and_used(folder: Path, measured: dict[str, fl
     assert f"\nalgorithm  dense, {TUNED}\n" in str(why(TEXT))
     assert fresh(folder) == f"dense: {TUNED}"
     assert [path.name for path in folder.iterdir() if path.suffix != ".kernel"] == [memory.NAME]
+
+
+def test_what_the_setting_names_comes_before_what_is_remembered(
+    folder: Path, measured: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FALTUNG_ALGORITHM", "winograd, dense")  # the first refuses
+    assert fresh(folder) == f"dense: {planner.NAMED}"
+    assert dict(explained().refusals)["depthwise"] == f"dense, {planner.NAMED}, takes it"
+    tuning.tune([parse(TEXT)])
+    monkeypatch.setenv("FALTUNG_ALGORITHM", "depthwise")
+    assert (explained().plan.algorithm, explained().reason) == ("depthwise", planner.NAMED)
+    monkeypatch.setenv("FALTUNG_ALGORITHM", "fft")
+    with pytest.raises(ArgumentError, match="FALTUNG_ALGORITHM has 'fft', which is no algorithm"):
+        explained()
 
 
 def test_operators_follow_what_is_remembered(

@@ -3,10 +3,12 @@
 | variable | means |
 |---|---|
 | `FALTUNG_DATA` | folder that holds data sets, each in a sub-folder of its name (`mnist`, …) |
+| `FALTUNG_ALGORITHM` | algorithms, between commas, that run wherever they take a problem |
 | `FALTUNG_ISA` | instruction set that kernels use at most: `amx`, `avx512`, `avx2`, `vector128` |
 """
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 import platformdirs
@@ -37,6 +39,26 @@ def data_folder() -> Path | None:
 def cache_folder() -> Path:
     """Return the user's cache folder for this library, as the platform names it (not created)."""
     return Path(platformdirs.user_cache_dir("faltung", appauthor=False))
+
+
+def algorithms(known: Collection[str]) -> tuple[str, ...]:
+    """Return the algorithms that `FALTUNG_ALGORITHM` names, none where it is unset.
+
+    Args:
+        known: The names there are.
+
+    Raises:
+        ArgumentError: The variable names another.
+    """
+    value = os.environ.get("FALTUNG_ALGORITHM", "")
+    named = tuple(name.strip() for name in value.split(",") if name.strip())
+    for name in named:
+        if name not in known:
+            raise ArgumentError(
+                f"FALTUNG_ALGORITHM has {name!r}, which is no algorithm: use some of "
+                f"{', '.join(known)}, or unset the variable"
+            )
+    return named
 
 
 def instruction_set() -> str | None:

@@ -1,6 +1,6 @@
-"""Which algorithm takes a problem: the one remembered from tuning, else the first that takes it.
+"""Which algorithm takes a problem: one that a setting names, else the one remembered from tuning.
 
-Algorithms are asked from special to general.
+Else it is the first that takes it; algorithms are asked from special to general.
 """
 
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from faltung.compiler.algorithms import (
 from faltung.compiler.plan import Algorithm, Plan
 from faltung.compiler.problem import Problem
 from faltung.compiler.target import Target
+from faltung.settings import algorithms
 
 ALGORITHMS: tuple[Algorithm, ...] = (
     depthwise,
@@ -37,6 +38,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     pooling_scatter,
 )
 FIRST = "the first that takes it"
+NAMED = "named by FALTUNG_ALGORITHM"
 
 
 class NoAlgorithmError(ValueError):
@@ -68,20 +70,24 @@ def explain(problem: Problem, target: Target, threads: int) -> Explanation:
     """Return the plan that runs, and why the others do not.
 
     Raises:
+        ArgumentError: The setting names what is no algorithm.
         NoAlgorithmError: No algorithm takes the problem; the message holds what each says.
     """
+    named = algorithms([algorithm.NAME for algorithm in ALGORITHMS])
     said = [(algorithm, algorithm.refuses(problem, target)) for algorithm in ALGORITHMS]
     taking = [algorithm for algorithm, sentence in said if sentence is None]
     if not taking:
         words = "; ".join(f"{algorithm.NAME}: {sentence}" for algorithm, sentence in said)
         raise NoAlgorithmError(f"no algorithm takes {problem}: {words}")
     remembered = memory.choices().recall(memory.key(problem, target, threads))
-    chosen = next((a for a in taking if remembered == a.NAME), None)
-    if chosen is None:
+    by_name = {a.NAME: a for a in taking}
+    name = next((n for n in (*named, remembered) if n in by_name), None)
+    if name is None:
         chosen, reason = taking[0], FIRST
         taken = f"{chosen.NAME}, which is more special, takes it"
     else:
-        reason = f"the fastest of {len(taking)} when tuned"
+        chosen = by_name[name]
+        reason = NAMED if name in named else f"the fastest of {len(taking)} when tuned"
         taken = f"{chosen.NAME}, {reason}, takes it"
     plan = chosen.plans(problem, target, threads)[0]
     refusals = tuple((a.NAME, sentence or taken) for a, sentence in said if a is not chosen)
