@@ -18,6 +18,16 @@ def _nothing_compiled_before(tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield
 
 
+@pytest.fixture
+def anew() -> Iterator[None]:
+    """Forget calls that were planned before the test, and those that it plans."""
+    from faltung.ops.memo import forget
+
+    forget()
+    yield
+    forget()
+
+
 @pytest.fixture(scope="session")
 def shared_mnist() -> Path:
     """Return a folder with MNIST's four files, or skip where it is not beside the checkout."""

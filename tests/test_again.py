@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 import faltung
 from faltung import switch
-from faltung.ops import again, seam
+from faltung.ops import seam
 
 
 @pytest.fixture
-def checked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+def checked(anew: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """Note every call whose arguments are checked, while the switch is on."""
     found: list[Any] = []
 
@@ -24,8 +24,6 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
 
     check = switch._convolved
     monkeypatch.setattr(switch, "_convolved", checks)
-    again._known.clear()
-    again._last.clear()
     with faltung.enabled():
         yield found
 

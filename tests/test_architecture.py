@@ -140,7 +140,7 @@ LAYERS = [
     [
         "compiler.planner",
     ],
-    ["ops.kept", "ops.seam", "ops.watching"],
+    ["ops.kept", "ops.memo", "ops.seam", "ops.watching"],
     ["ops.last", "ops.registry"],
     ["ops.theirs", "ops.theirs.convolution", "ops.theirs.pooling"],
     ["ops.ours"],

@@ -74,10 +74,9 @@ def right(tensors: Sequence[Tensor | None], geometry: Any, activation: Any, pool
 
 
 @pytest.fixture(params=TARGETS)
-def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def level(anew: None, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Pretend an instruction set."""
     monkeypatch.setattr(ours, "target", lambda: TARGETS[request.param])
-    monkeypatch.setattr(ours, "_known", {})
     kept._kept.clear()
     return str(request.param)
 
@@ -107,7 +106,7 @@ def test_fused_is_the_same_as_one_after_the_other(name: str, last: bool, level: 
 
 @pytest.mark.parametrize(("name", "activation", "pool", "added"), CASES)
 def test_which_kernel_does_it_all(
-    name: str, activation: str | None, pool: str | None, added: bool
+    anew: None, name: str, activation: str | None, pool: str | None, added: bool
 ) -> None:
     (x, w, bias, residual), geometry = data(name, True)
     one = name != "depthwise" or not added
@@ -116,7 +115,6 @@ def test_which_kernel_does_it_all(
     pools = {key: mock.Mock(wraps=does) for key, does in fused.POOLS.items()}
     with (
         mock.patch.object(ours, "target", return_value=replace(HOST, tiles="")),
-        mock.patch.dict(ours._known, clear=True),
         mock.patch.dict(fused.POOLS, pools),
         mock.patch.object(convolution, "conv2d", side_effect=RuntimeError("apart")) as apart,
     ):

@@ -30,12 +30,11 @@ PROBLEMS = [
 
 
 @pytest.fixture
-def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Store:
+def fresh(anew: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Store:
     """Forget all kernels, and keep new ones in a store of this test's own."""
     store = Store(tmp_path / "kernels", "fingerprint")
     monkeypatch.setattr(kernel, "_known", {})
     monkeypatch.setattr(kernel, "store", lambda: store)
-    monkeypatch.setattr(ours, "_known", {})
     called.cache_clear()
     return store
 

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from faltung import functional as F
 from faltung.errors import ArgumentError, ShapeError
-from faltung.ops import last, ours, quick, seam
+from faltung.ops import last, memo, quick, seam
 
 CALLS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "conv2d": lambda x: F.conv2d(x, torch.ones(4, 3, 3, 3).to(x), None, 2, "same"),
@@ -34,10 +34,7 @@ class Seen(TorchDispatchMode):
 
 
 @pytest.fixture(autouse=True, params=["guards", "no guards"])
-def forgotten(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    monkeypatch.setattr(quick, "_known", {})
-    monkeypatch.setattr(quick, "_convolutions", {})
-    quick._last.clear()
+def ways(anew: None, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     if request.param == "no guards":  # as of a torch that has none
         monkeypatch.setattr(last, "_Guard", None)
 
@@ -165,15 +162,12 @@ def test_views_that_are_negated_lazily_keep_their_sign() -> None:
 
 
 def test_what_is_remembered_stays_within_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quick, "LIMIT", 2)
-    monkeypatch.setattr(ours, "LIMIT", 2)
-    monkeypatch.setattr(ours, "_known", {})
+    monkeypatch.setattr(memo, "LIMIT", 2)
     w = torch.randn(1, 1, 2, 2)
     for size in range(3, 8):
         F.conv2d(torch.randn(1, 1, size, size), w)
         F.max_pool2d(torch.randn(1, 1, size, size), 2)
-        held = (len(quick._convolutions), len(quick._known), len(ours._known))
-        assert max(held) <= 2
+        assert max(map(len, memo.Memo.every)) == 2
 
 
 @pytest.mark.parametrize("kind", ["max", "min"])

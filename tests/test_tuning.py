@@ -22,7 +22,7 @@ from faltung.compiler.problem import Problem, parse
 from faltung.compiler.store import Store
 from faltung.errors import ArgumentError
 from faltung.explain import why
-from faltung.ops import ours, quick
+from faltung.ops import ours
 
 POSIX = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="this system has no owners of files")
 TEXT = "conv forward g4ic4ih9oc4kh3"
@@ -107,7 +107,7 @@ def test_what_the_setting_names_comes_before_what_is_remembered(
 
 
 def test_operators_follow_what_is_remembered(
-    folder: Path, measured: dict[str, float], monkeypatch: pytest.MonkeyPatch
+    anew: None, folder: Path, measured: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tuning.tune([parse(TEXT)])
     chosen: list[str] = []
@@ -117,8 +117,6 @@ def test_operators_follow_what_is_remembered(
         return ready(plan, *rest)
 
     monkeypatch.setattr(ours, "ready", spy)
-    monkeypatch.setattr(ours, "_known", {})
-    monkeypatch.setattr(quick, "_convolutions", {})
     x, w = torch.randn(1, 4, 9, 9), torch.randn(4, 1, 3, 3)
     torch.testing.assert_close(F.conv2d(x, w, groups=4), torch.conv2d(x, w, groups=4))
     assert chosen == ["dense"]

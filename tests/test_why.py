@@ -19,7 +19,7 @@ from faltung.compiler.problem import Problem, parse
 from faltung.compiler.store import Store
 from faltung.errors import ArgumentError, DtypeError, ShapeError
 from faltung.explain import Why, why
-from faltung.ops import ours, quick
+from faltung.ops import ours
 
 LAST = torch.channels_last
 
@@ -137,7 +137,7 @@ CONVOLUTIONS = {
 @pytest.mark.parametrize("last", [False, True], ids=["rows", "channels"])
 @pytest.mark.parametrize("name", CONVOLUTIONS)
 def test_a_layer_poses_the_problems_that_its_operators_plan(
-    name: str, last: bool, monkeypatch: pytest.MonkeyPatch
+    anew: None, name: str, last: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layer, shape = CONVOLUTIONS[name]
     x = torch.randn(shape)
@@ -152,8 +152,6 @@ def test_a_layer_poses_the_problems_that_its_operators_plan(
         return explain(problem, *rest)
 
     monkeypatch.setattr(planner, "explain", spy)
-    monkeypatch.setattr(ours, "_known", {})
-    monkeypatch.setattr(quick, "_convolutions", {})
     y = layer(x.requires_grad_())
     y.backward(torch.randn(y.shape).contiguous().as_strided(y.shape, y.stride()))
     assert posed[0] == expected[0]

@@ -39,10 +39,9 @@ FORMATS = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
 
 
 @pytest.fixture(autouse=True)
-def wide(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def wide(anew: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     target = replace(machine.host(), level="avx512", lanes=16, registers=32)
     monkeypatch.setattr(ours, "target", lambda: target)
-    monkeypatch.setattr(ours, "_known", {})
     kept._kept.clear()
     yield
     kept._kept.clear()

@@ -4,7 +4,6 @@ A network calls the same few convolutions again and again; what torch's argument
 once, and noted under all that the checks look at.
 """
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,15 +12,11 @@ from torch import Tensor
 
 from faltung.ops import ours, seam
 from faltung.ops.last import Last
+from faltung.ops.memo import Memo
 from faltung.ops.watching import PLAIN, float32_precision
 
-LIMIT = 8192  # calls that are remembered; then all are forgotten
-
-_known: dict[tuple[Any, ...], ours.Known] = {}
+_known = Memo[tuple[Any, ...], ours.Known]()
 _last = Last[ours.Known]()
-
-if hasattr(os, "register_at_fork"):  # a child has no team of threads, and plans anew
-    os.register_at_fork(after_in_child=_known.clear)
 
 
 def conv2d(x: Tensor, w: Tensor, bias: Tensor | None, geometry: Sequence[Any]) -> Tensor | None:
@@ -66,9 +61,7 @@ def remember(
         return
     known = ours.known_conv2d(x, w, bias, resolved)
     if known is not None:
-        if len(_known) >= LIMIT:
-            _known.clear()
-        _known[key] = known
+        _known.note(key, known)
 
 
 def _key(

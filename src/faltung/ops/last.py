@@ -5,16 +5,15 @@ gradients are wanted and which modes are at work, in a fraction of the time that
 them one by one.
 """
 
-import os
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch import _C, Tensor
 
+from faltung.ops.memo import Memo
 from faltung.ops.watching import float32_precision
 
 Found = TypeVar("Found")
-LIMIT = 8192  # calls that are remembered; then all are forgotten
 
 _Guard: Any = getattr(getattr(getattr(_C, "_dynamo", None), "guards", None), "TensorGuards", None)
 
@@ -23,13 +22,7 @@ class Last(Generic[Found]):
     """What was found for the last call of each weight and size."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[int, int], tuple[Any, bool, int, str, Any, Found]] = {}
-        if hasattr(os, "register_at_fork"):  # a child has no team of threads, and plans anew
-            os.register_at_fork(after_in_child=self.clear)
-
-    def clear(self) -> None:
-        """Forget all."""
-        self._seen.clear()
+        self._seen = Memo[tuple[int, int], tuple[Any, bool, int, str, Any, Found]]()
 
     def find(self, x: Tensor, w: Tensor, bias: Tensor | None) -> tuple[Any, Found] | None:
         """Return the other arguments of the last such call, and what was found for it.
@@ -53,7 +46,6 @@ class Last(Generic[Found]):
             return
         tensors = (x, w) if bias is None else (x, w, bias)
         guard = _Guard(*tensors, dynamic_dims_sizes=None, dynamic_dims_strides=None)
-        if len(self._seen) >= LIMIT:
-            self._seen.clear()
         facts = (torch.get_num_threads(), float32_precision())
-        self._seen[id(w), x.numel()] = (guard.check, bias is not None, *facts, arguments, found)
+        seen = (guard.check, bias is not None, *facts, arguments, found)
+        self._seen.note((id(w), x.numel()), seen)

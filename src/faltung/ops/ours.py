@@ -4,7 +4,6 @@ A problem is looked up by a plain key of sizes and strides; only the first of it
 Whatever a kernel does not address (no elements, other layouts than strided) goes to torch.
 """
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
@@ -20,6 +19,7 @@ from faltung.compiler.problem import Problem
 from faltung.compiler.target import Target, pretending
 from faltung.geometry import windows
 from faltung.ops import kept
+from faltung.ops.memo import Memo
 from faltung.ops.registry import empty, memory_format, slid
 from faltung.ops.theirs import convolution as theirs
 from faltung.ops.watching import float32_precision
@@ -30,11 +30,10 @@ KINDS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
 Known = tuple[Call, Any, Any]
 SMALL = 1 << 24  # bytes of workspace that any call may take
-LIMIT = 8192  # calls that are remembered; then all are forgotten
 FREED = 1 << 40  # addresses below may be distances in a storage that is freed
 ROOM = 1 << 16  # bytes of workspace that a thread keeps
 
-_known: dict[tuple[Any, ...], Known | None] = {}
+_known = Memo[tuple[Any, ...], Known | None]()
 
 # What torch's compiler makes its results with: size, strides, dtype; half the time of the other.
 blank: Callable[[Any, Any, torch.dtype], Tensor] = getattr(
@@ -42,9 +41,6 @@ blank: Callable[[Any, Any, torch.dtype], Tensor] = getattr(
     "_empty_strided_cpu",
     lambda size, strides, dtype: torch.empty_strided(size, strides, dtype=dtype),
 )
-
-if hasattr(os, "register_at_fork"):  # a child has no team of threads, and plans anew
-    os.register_at_fork(after_in_child=_known.clear)
 
 
 @cache
@@ -198,9 +194,7 @@ def recalled(
     found = resolve()
     call, out = found if found is not None else (None, None)
     known = None if call is None or out is None else (call, tuple(out.shape), out.stride())
-    if len(_known) >= LIMIT:
-        _known.clear()
-    _known[key] = known
+    _known.note(key, known)
     return known
 
 

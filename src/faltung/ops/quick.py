@@ -1,6 +1,5 @@
 """Calls that were checked before: the same shapes, types and arguments are not checked again."""
 
-import os
 from collections.abc import Callable
 from operator import is_
 from typing import Any
@@ -10,21 +9,17 @@ from torch import _C, Tensor
 
 from faltung.ops import convolution, ours, ours_pooling, seam
 from faltung.ops.last import Last
+from faltung.ops.memo import Memo
 from faltung.ops.watching import PLAIN, float32_precision, watched
 
 CONSTANT = {int, bool, float, str, type(None)}
-LIMIT = 8192  # calls that are remembered; then all are forgotten
 
 Key = tuple[Any, ...]
 
-_known: dict[Key, tuple[Any, ...]] = {}
-_convolutions: dict[Key, tuple[Any, ...]] = {}
-_pools: dict[Key, tuple[Any, ...]] = {}
+_known = Memo[Key, tuple[Any, ...]]()
+_convolutions = Memo[Key, tuple[Any, ...]]()
+_pools = Memo[Key, tuple[Any, ...]]()
 _last = Last[tuple[Any, ...]]()
-
-if hasattr(os, "register_at_fork"):  # a child has no team of threads, and plans anew
-    os.register_at_fork(after_in_child=_convolutions.clear)
-    os.register_at_fork(after_in_child=_pools.clear)
 
 
 def key_of(
@@ -85,7 +80,7 @@ def remember(
         return
     key = _hashed(key_of, operation, tensors, written)
     if key is not None:
-        _note(_known, key, found)
+        _known.note(key, found)
 
 
 def _hashed(make: Callable[..., Key | None], *about: Any) -> Key | None:
@@ -96,12 +91,6 @@ def _hashed(make: Callable[..., Key | None], *about: Any) -> Key | None:
     except (TypeError, AttributeError, RuntimeError):
         return None
     return key
-
-
-def _note(calls: dict[Key, tuple[Any, ...]], key: Key, found: tuple[Any, ...]) -> None:
-    if len(calls) >= LIMIT:
-        calls.clear()
-    calls[key] = found
 
 
 def conv2d(x: Tensor, w: Tensor, bias: Tensor | None, written: tuple[Any, ...]) -> Tensor | None:
@@ -195,7 +184,7 @@ def remember_pool(
     else:
         known = ours_pooling.known_extreme(operation[:3], x, resolved)
     if known is not None:
-        _note(_pools, key, (known, implementation))
+        _pools.note(key, (known, implementation))
 
 
 def _pool_key(operation: str, x: Tensor, written: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -243,4 +232,4 @@ def remember_conv2d(
     known = None
     if x.is_cpu and w.is_cpu and (bias is None or bias.is_cpu):
         known = ours.known_conv2d(x, w, bias, resolved)
-    _note(_convolutions, key, (resolved, known))
+    _convolutions.note(key, (resolved, known))
