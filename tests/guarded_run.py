@@ -36,6 +36,11 @@ WINOGRAD = [
     Conv(1, 1, 48, 32, (17, 16), (3, 3), (1, 1), (2, 1, 0, 4), (2, 2), flip=True),
     Conv(2, 1, 48, 32, (16, 17), (4, 4), (2, 2), (1, 1, 1, 1)),
 ]
+PLANAR = [
+    Conv(2, 2, 8, 9, (5, 17), (3, 3), (1, 1), (1, 1, 1, 1)),
+    Conv(1, 1, 3, 7, (9, 41), (3, 5), (2, 2), (1, 0, 2, 1)),
+    Conv(2, 1, 17, 16, (7, 11), (1, 1)),
+]
 MISTAKES = {  # a number of the plan that is off by one, and the side of the page that it runs into
     "reads behind": ("source_offset", 1),
     "reads before": ("source_offset", -1),
@@ -78,6 +83,16 @@ def cases(level: str) -> Iterator[Case]:
             for form, side in itertools.product(("nchw", "nhwc", "steps"), SIDES):
                 way = Way(TARGETS[level], 1 + number % 2, winograd=True)
                 yield Case(direction, conv, form, torch.float32, side, way)
+    yield from planar_cases(level)
+
+
+def planar_cases(level: str) -> Iterator[Case]:
+    """Give the cases whose vectors run along rows."""
+    for number, conv in enumerate(PLANAR):
+        for direction, side in itertools.product(DIRECTIONS[: 1 + (conv.stride == (1, 1))], SIDES):
+            for dtype in (torch.float32, torch.bfloat16):
+                way = Way(TARGETS[level], 1 + number % 2, planar=True)
+                yield Case(direction, conv, "nchw", dtype, side, way)
 
 
 def wrong(call: Call, way: Way, mistake: str) -> Call:

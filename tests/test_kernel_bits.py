@@ -1,5 +1,7 @@
 """Bits of dense kernels depend neither on the team nor on the company of other images."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -22,16 +24,14 @@ LARGER = [
 ]
 
 
-def assert_same_for_teams(
-    direction: str, conv: Conv, form: str, level: str, winograd: bool = False
-) -> None:
+def assert_same_for_teams(direction: str, conv: Conv, form: str, level: str, **kind: Any) -> None:
     """Assert that teams of one, two and three threads give the same bits."""
     layouts = FORMS[form]
     first, second = (
         LAYOUTS[layout](normal(i, shape))
         for i, (layout, shape) in enumerate(zip(layouts[:2], conv.shapes(direction), strict=False))
     )
-    ways = (Way(TARGETS[level], n, winograd=winograd) for n in (1, 2, 3))
+    ways = (Way(TARGETS[level], n, **kind) for n in (1, 2, 3))
     alone, *teams = (
         computed(direction, conv, first, second, way, layout=layouts[2]) for way in ways
     )
@@ -39,11 +39,9 @@ def assert_same_for_teams(
     assert all(torch.equal(alone, result) for result in teams), f"{direction} {conv}, {form}"
 
 
-def assert_same_alone(
-    direction: str, conv: Conv, form: str, level: str, winograd: bool = False
-) -> None:
+def assert_same_alone(direction: str, conv: Conv, form: str, level: str, **kind: Any) -> None:
     """Assert that every image of a batch is what it is alone, in the batch's memory or its own."""
-    layouts, way = FORMS[form], Way(TARGETS[level], winograd=winograd)
+    layouts, way = FORMS[form], Way(TARGETS[level], **kind)
     batch, weight, shape = conv.shapes(direction)
     first, second = LAYOUTS[layouts[0]](normal(1, batch)), LAYOUTS[layouts[1]](normal(2, weight))
     together = computed(direction, conv, first, second, way, layout=layouts[2])
