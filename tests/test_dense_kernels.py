@@ -1,5 +1,6 @@
 """Dense kernels of every level on whole numbers: bit for bit what the definition says."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +11,9 @@ from hypothesis import strategies as st
 
 import oracle
 from agreeing import FORMS, SOME, assert_agrees, convs
-from convolving import TARGETS, Conv, Way, defined, run, whole
-from faltung.compiler.algorithms import strips
-from faltung.compiler.problem import DIRECTIONS
+from convolving import HOST, TARGETS, Conv, Way, defined, run, whole
+from faltung.compiler.algorithms import dense_weight_plan, strips
+from faltung.compiler.problem import DIRECTIONS, parse
 from guarded import blank
 from strategies import few
 
@@ -104,6 +105,33 @@ def test_weight_gradients_of_many_channels_and_small_images(level: str, form: st
     target = replace(TARGETS[level], tiles="", l2=2**15)
     for threads in (1, 2, 5):
         assert_agrees("weight", conv, form, Way(target, threads))
+
+
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+@pytest.mark.parametrize("text", [
+    "ic64ih56oc256kh1", "mb4ic512ih28oc128kh1", "ic3ih224oc64kh11sh4ph2", "ic32ih56oc64kh7ph3",
+    "ic64ih1iw100000oc64kh1kw5", "mb8ic320ih7oc1280kh1", "ic320ih33oc256kh3ph12dh12",
+])  # fmt: skip
+def test_memory_of_weight_gradients(text: str, layout: str) -> None:
+    """Threads hold what fits into their second caches, or as much as the weights take."""
+    problem, target = parse(f"conv weight {text} {layout}"), replace(HOST, l2=2**19)
+    (plan,) = dense_weight_plan.plans(problem, target, 2)
+    weights = 4 * math.prod((problem.outputs, problem.channels, *problem.window))
+    assert plan.workspace < 2 * target.l2 + weights
+
+
+@pytest.mark.parametrize("level", TARGETS)
+@pytest.mark.parametrize("conv", [
+    Conv(2, 1, 5, 9, (6, 37), (3, 3), (1, 2), (1, 1, 1, 1)),
+    Conv(1, 1, 40, 17, (5, 41), (1, 1)),
+    Conv(2, 1, 33, 24, (7, 50), (2, 3), (2, 1), (1, 0, 2, 4), (1, 2)),
+    Conv(1, 4, 4, 4, (4, 45), (3, 3), (1, 1), (0, 1, 1, 1)),
+], ids=repr)  # fmt: skip
+def test_weight_gradients_of_lines_in_pieces(conv: Conv, level: str) -> None:
+    """A small first cache leaves few pixels to a block."""
+    for step, form in enumerate(("nchw", "nhwc", "steps")):
+        target = replace(TARGETS[level], tiles="", l1=2 ** (10 + step))
+        assert_agrees("weight", conv, form, Way(target, 1 + step % 2))
 
 
 @pytest.mark.parametrize("direction", ["input", "weight"])

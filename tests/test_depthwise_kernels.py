@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,12 +23,19 @@ from faltung.compiler.algorithms import depthwise
 from faltung.compiler.algorithms.depthwise_axes import scattered
 from faltung.compiler.problem import DIRECTIONS, parse
 from faltung.compiler.target import AVX512, Target, from_features
+from faltung.ops.theirs import convolution
 from layouts import LAYOUTS
 from strategies import suite
 
 SCRIPT = Path(__file__).with_name("depthwise_running.py")
 
 several = settings(suite, max_examples=8)
+
+WIDE = [  # few rows of many columns, and the form in which they come
+    (Conv(1, 8, 1, 1, (2, 10000), (3, 3), padding=(1, 1, 1, 1)), "nhwc"),
+    (Conv(1, 8, 1, 1, (2, 10000), (3, 3), padding=(1, 1, 1, 1)), "nchw"),
+    (Conv(1, 24, 1, 1, (3, 3000), (3, 3), padding=(1, 1, 1, 1)), "nhwc"),
+]
 
 UNIT = 2.0**-24  # unit roundoff of float32
 STRANGE = [float("nan"), float("inf"), float("-inf")]
@@ -125,6 +133,24 @@ def test_larger_problems(number: int, direction: str, level: str) -> None:
     target = [*targets(level)][number % 2]
     assert_right(direction, conv, form, target, number)
     assert_close(direction, conv, form, target)
+
+
+@pytest.mark.parametrize("level", TARGETS)
+@pytest.mark.parametrize("number", range(len(WIDE)))
+@pytest.mark.parametrize("signs", ["mixed", "positive", "half"])
+def test_wide_images_are_no_long_chains(signs: str, number: int, level: str) -> None:
+    conv, form = WIDE[number]
+    x, dy = (LAYOUTS[FORMS[form][0]](normal(i, shape)) for i, shape in enumerate((conv.x, conv.y)))
+    if signs != "mixed":
+        x, dy = (t.abs() if signs == "positive" else t.relu() for t in (x, dy))
+    geometry: Any = ([*conv.window], [1, 1], [*conv.padding], [1, 1], conv.groups, False, False)
+    ours = computed("weight", conv, form, (x, dy, None), TARGETS[level])[: conv.w[0] * 9]
+    truth, theirs = (
+        convolution.conv2d_weight_gradient(*tensors, *geometry)[0].flatten()
+        for tensors in ((x.double(), dy.double()), (x, dy))
+    )
+    error, allowed = ((y.double() - truth).norm() / truth.norm() for y in (ours.flatten(), theirs))
+    assert float(error) <= 2 * float(allowed)
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)

@@ -31,6 +31,12 @@ LARGER = [
     Conv(1, 1, 512, 32, (9, 9), (3, 3), (2, 2)),
     Conv(1, 4, 32, 16, (20, 21), (5, 3), (1, 2), (2, 1, 0, 4), (2, 1)),
 ]
+WIDE = [  # few rows of many columns
+    Conv(1, 1, 8, 8, (1, 4096), (1, 1)),
+    Conv(2, 1, 16, 16, (2, 2048), (1, 3), padding=(0, 0, 1, 1)),
+    Conv(1, 1, 16, 16, (2, 4096), (3, 3), padding=(1, 1, 1, 1)),
+    Conv(1, 4, 4, 4, (2, 4096), (3, 3), padding=(1, 1, 1, 1)),
+]
 SHORT = [  # problems in bfloat16, and the forms in which they come
     (Conv(2, 1, 3, 5, (7, 19), (3, 2), (1, 2), (1, 0, 2, 1)), "nchw"),
     (Conv(1, 2, 40, 17, (9, 6), (3, 3), (1, 1), (1, 1, 1, 1)), "nhwc"),
@@ -128,6 +134,25 @@ def test_errors_are_no_more_than_twice_torchs(
     theirs_ = torchs(direction, conv, first, second)
     error, allowed = ((y.double() - truth).norm() / truth.norm() for y in (ours, theirs_))
     assert float(error) <= 2 * float(allowed) + 1e-7
+
+
+@pytest.mark.parametrize("level", TARGETS)
+@pytest.mark.parametrize("number", range(len(WIDE)))
+@pytest.mark.parametrize("signs", ["mixed", "positive", "half"])
+def test_wide_images_are_no_long_chains(signs: str, number: int, level: str) -> None:
+    conv = WIDE[number]
+    x, dy, _ = reals("weight", conv, "nchw", number)
+    if signs != "mixed":
+        x, dy = (t.abs() if signs == "positive" else t.relu() for t in (x, dy))
+    truth = torchs("weight", conv, x.double(), dy.double())
+    bias = torch.empty(conv.biased("weight"))
+    way = Way(replace(TARGETS[level], tiles=""))  # the matrix unit leaves such to vectors
+    dw = computed("weight", conv, x, dy, way, bias)
+    theirs_ = torchs("weight", conv, x, dy)
+    error, allowed = ((y.double() - truth).norm() / truth.norm() for y in (dw, theirs_))
+    assert float(error) <= 2 * float(allowed)
+    sums = dy.double().sum((0, 2, 3))
+    assert float((bias.double() - sums).norm() / sums.norm()) <= 5e-7
 
 
 @pytest.mark.parametrize("level", TARGETS)

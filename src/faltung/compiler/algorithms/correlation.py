@@ -229,9 +229,8 @@ def simplified(given: Correlation, longest: int = FLATTEN) -> Correlation:
     joined = all(t[2] == columns * t[3] for t in (now.source, now.target))
     if now.window == (1, 1) and now.size == now.result and now.origin == (0, 0) and joined:
         pixels = lines * columns
-        fitting = [d for d in range(1, min(pixels, longest) + 1) if pixels % d == 0]
-        if fitting[-1] > columns:
-            best = fitting[-1]
+        best = next(d for d in range(min(pixels, longest), 0, -1) if pixels % d == 0)
+        if best > columns:
             return replace(
                 now, size=(pixels // best, best), result=(pixels // best, best),
                 source=(*now.source[:2], best * now.source[3], *now.source[3:]),

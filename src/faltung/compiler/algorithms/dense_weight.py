@@ -1,12 +1,13 @@
 """Gradient of dense weights: pixels are what is summed over, in the same register tile.
 
-For a block of output rows, or of whole small images, the input comes into strips of channels
-[strip][image][row][x][channel] and the gradient into strips of outputs [tile][pixel][output]. A
-register tile holds the channels of a strip, for one tap, times a tile of outputs; some hundred
-pixels pass by, then the tile is added to a sum in memory: longer chains would round more. Few
-channels stay side by side in one panel, where the places of a tile are neighbouring (column of
-taps, channel). The sums of all blocks are made in a fixed number of parts, which the problem alone
-decides, and added in their order, so that the bits do not depend on the threads.
+For a block of outputs, which are some columns of some rows or small images, the input comes into
+strips of channels [strip][image][row][x][channel] and the gradient into strips of outputs
+[tile][pixel][output]. A register tile holds the channels of a strip, for one tap, times a tile of
+outputs; the pixels of the block pass by, then the tile is added to a sum in memory: longer chains
+would round more. Few channels stay side by side in one panel, where the places of a tile are
+neighbouring (column of taps, channel). The sums of all blocks are made in a fixed number of parts,
+which the problem alone decides, and added in their order, so that the bits do not depend on the
+threads.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from faltung.compiler.algorithms import strips, weight_sums
 from faltung.compiler.algorithms.argument_block import read_arguments
 from faltung.compiler.algorithms.dense_weight_sum import Block, add_bias, add_products
 from faltung.compiler.algorithms.panel import Panel, Source, fill
-from faltung.compiler.emit import Code, Int, Pointer, Program
+from faltung.compiler.emit import Code, Condition, Int, Pointer, Program
 from faltung.compiler.target import Target
 
 TENSORS = ("x", "dy", "db", "dw")
@@ -33,7 +34,7 @@ SIZES = (
     "window_rows", "window_columns", "segments", "places", "slice_sums", "sums",
     "bias_at", "own_sums", "table", "tiles",
     "stride_row", "stride_column", "tap_row", "tap_column",
-    "rows", "blocks", "batch", "line_span", "image_span",
+    "rows", "span", "across", "blocks", "batch",
     "parts", "chunks", "tiles_in_chunk", "shared", "private",
 )  # fmt: skip
 
@@ -142,10 +143,7 @@ def _task(code: Code, spec: Spec, a: Any, number: Int) -> None:
     units = (a.images + (a.batch - 1)) // a.batch * a.blocks
     begin, end = part * units // a.parts, (part + 1) * units // a.parts
     with code.loop(end, begin) as unit:
-        image, line = unit // a.blocks * a.batch, unit % a.blocks * a.rows
-        images = code.smaller(a.images - image, a.batch)
-        lines = code.smaller(a.lines - line, a.rows)
-        block = Block(image, images, line, lines, unit.equals(begin), unit.equals(end - 1))
+        block = _block(code, a, unit, unit.equals(begin), unit.equals(end - 1))
         _bring_gradient(code, spec, a, task, block)
         with code.loop(
             code.smaller(first_slice + a.slices_in_set, a.slices), first_slice
@@ -153,6 +151,17 @@ def _task(code: Code, spec: Spec, a: Any, number: Int) -> None:
             _bring_input(code, spec, a, task, block, number)
             with code.loop((outputs + (width - 1)) // width) as tile:
                 _sum(code, spec, a, task, block, number, tile)
+
+
+def _block(code: Code, a: Any, unit: Int, first: Condition, last: Condition) -> Block:
+    """Return the block of a number: columns go first, then rows, then images."""
+    image, place = unit // a.blocks * a.batch, unit % a.blocks
+    line, column = place // a.across * a.rows, place % a.across * a.span
+    return Block(
+        image, code.smaller(a.images - image, a.batch),
+        line, code.smaller(a.lines - line, a.rows),
+        column, code.smaller(a.columns - column, a.span), first, last,
+    )  # fmt: skip
 
 
 def _bring_gradient(code: Code, spec: Spec, a: Any, task: _Task, block: Block) -> None:
@@ -163,11 +172,12 @@ def _bring_gradient(code: Code, spec: Spec, a: Any, task: _Task, block: Block) -
     strides = (a.dy_channel, a.dy_row, a.dy_column)
     tall, count = total // width, (total + (width - 1)) // width
     with code.loop(block.images) as i:
-        base = a.dy + (block.image + i) * a.dy_image + first * a.dy_channel + block.line * a.dy_row
-        source = Source(base, spec.dy, strides, (block.lines, a.columns))
-        to = task.dy + i * (a.rows * a.columns * width)
+        base = a.dy + (block.image + i) * a.dy_image + first * a.dy_channel
+        base = base + block.line * a.dy_row + block.column * a.dy_column
+        source = Source(base, spec.dy, strides, (block.lines, block.columns))
+        to = task.dy + i * (block.lines * block.columns * width)
         made = strips.Strips(
-            to, width, total, tall, total % width, count, tall, a.dy_apart, a.columns
+            to, width, total, tall, total % width, count, tall, a.dy_apart, block.columns
         )
         strips.fill_whole(code, source, made, block.lines)
 
@@ -178,7 +188,7 @@ def _bring_input(code: Code, spec: Spec, a: Any, task: _Task, block: Block, numb
     first = a.x_offset + (task.group * a.channels + number * a.slice) * a.x_channel
     strides = (a.x_channel, a.x_row, a.x_column)
     rows = (block.lines - 1) * a.stride_row + (a.window_rows - 1) * a.tap_row + 1
-    top = a.top - block.line * a.stride_row
+    top, left = a.top - block.line * a.stride_row, a.left - block.column * a.stride_column
     with code.loop(block.images) as i:
         base = a.x + first + (block.image + i) * a.x_image
         source = Source(base, spec.x, strides, (a.height, a.width))
@@ -187,10 +197,10 @@ def _bring_input(code: Code, spec: Spec, a: Any, task: _Task, block: Block, numb
             made = strips.Strips(
                 to, height, a.slice, a.tall, height - 1, a.strips, a.safe, a.apart, a.panel_width
             )
-            strips.fill(code, source, made, top, a.left, rows)
+            strips.fill(code, source, made, top, left, rows)
         else:
             panel = Panel(to, a.pitch, a.pitch, code.constant(0), a.panel_width)
-            fill(code, source, panel, top, a.left, rows)
+            fill(code, source, panel, top, left, rows)
 
 
 def _sum(code: Code, spec: Spec, a: Any, task: _Task, block: Block, number: Int, tile: Int) -> None:

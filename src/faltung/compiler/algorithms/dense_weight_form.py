@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from faltung.compiler.algorithms.dense_blocks import woven_channels
+from faltung.compiler.algorithms.dense_weight_sum import CHAIN
 from faltung.compiler.problem import Problem
 from faltung.compiler.target import Target
 
@@ -27,7 +28,8 @@ class Form:
         strips: The input comes in strips.
         segments: Columns of taps that have tiles of their own.
         merged: Columns of taps that share tiles.
-        pixels: Pixels of a block at most, so that the gradient of a tile stays in the first cache.
+        pixels: Pixels of a block at most: one chain of sums, and the gradient of a tile stays in
+            the first cache.
     """
 
     groups: int
@@ -57,7 +59,7 @@ def form(problem: Problem, target: Target) -> Form:
     segments, merged = (columns, 1) if strips else (1, columns)
     return Form(
         groups, channels, whole, outputs, vectors, width, -(-outputs // width), woven, strips,
-        segments, merged, int(target.l1 * FIRST) // (4 * width),
+        segments, merged, min(CHAIN, int(target.l1 * FIRST) // (4 * width)),
     )  # fmt: skip
 
 

@@ -1,11 +1,13 @@
 """Gradient of dense weights: which problems, in which blocks and parts."""
 
+import math
+
 from faltung.compiler.algorithms import strips
 from faltung.compiler.algorithms.argument_block import rounded
 from faltung.compiler.algorithms.correlation import weighing
 from faltung.compiler.algorithms.dense_blocks import SERIAL
 from faltung.compiler.algorithms.dense_weight import Spec
-from faltung.compiler.algorithms.dense_weight_blocks import Block, Cut, block, cuts
+from faltung.compiler.algorithms.dense_weight_blocks import Block, Cut, block, cut
 from faltung.compiler.algorithms.dense_weight_form import Form, form
 from faltung.compiler.algorithms.runs import gathered
 from faltung.compiler.plan import Plan, Step
@@ -26,41 +28,41 @@ def refuses(problem: Problem, target: Target) -> str | None:
 def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     """Return the one plan."""
     made = form(problem, target)
-    job = weighing(problem, max(1, made.pixels // 2))
+    job = weighing(problem, math.prod(problem.result))
     pixels = block(problem, job, made, target)
     team = threads if problem.macs > SERIAL else 1
-    cut = min(cuts(problem, job, made, pixels, team, target), key=lambda found: found.seconds)
+    share = cut(job, made, pixels, team, target)
     single = pixels.parts == 1
     spec = Spec(
         layout(job.source[:4]), layout(job.target[:4]), problem.kind, problem.bias,
-        (cut.height, made.vectors), made.woven, made.strips, cut.tall < cut.count, single,
+        (share.height, made.vectors), made.woven, made.strips, share.tall < share.count, single,
     )  # fmt: skip
-    run_of_dw = gathered(cut.slice, job.window, job.weights[2:5], target.lanes)
+    run_of_dw = gathered(share.slice, job.window, job.weights[2:5], target.lanes)
     dy_apart = strips.plane(pixels.pixels * made.width)
     table = rounded(2 * run_of_dw[0])
-    slices, chunks = made.whole // cut.slice, -(-made.tiles // cut.tiles)
-    sums, own, shared = _room(cut, pixels, made, slices, problem.bias)
-    private = rounded(table + own + dy_apart * cut.tiles + cut.panel + SLACK)
-    pitch = cut.height if made.strips else made.channels
+    slices, chunks = made.whole // share.slice, -(-made.tiles // share.tiles)
+    sums, own, shared = _room(share, pixels, made, slices, problem.bias)
+    private = rounded(table + own + dy_apart * share.tiles + share.panel + SLACK)
+    pitch = share.height if made.strips else made.channels
     numbers = (
         problem.images, made.groups, made.channels,
-        cut.slice, slices, cut.in_task, -(-slices // cut.in_task), pitch, made.outputs,
+        share.slice, slices, share.in_task, -(-slices // share.in_task), pitch, made.outputs,
         *job.size, *job.result, *job.source, *job.target[:4], *job.weights[1:], *run_of_dw,
-        made.segments * cut.places, cut.slice,
-        -job.origin[0], -job.origin[1], pixels.columns, pixels.each * pitch, cut.apart, dy_apart,
-        cut.tall, cut.count, _safe(cut, target),
-        *job.window, made.segments, cut.places, *sums, own, table, made.tiles,
-        *job.stride, *job.dilation, pixels.rows, -(-job.result[0] // pixels.rows), pixels.batch,
-        pixels.line_span, pixels.image_span,
-        pixels.parts, chunks, cut.tiles, shared, private,
+        made.segments * share.places, share.slice,
+        -job.origin[0], -job.origin[1], pixels.columns, pixels.each * pitch, share.apart, dy_apart,
+        share.tall, share.count, _safe(share, target),
+        *job.window, made.segments, share.places, *sums, own, table, made.tiles,
+        *job.stride, *job.dilation, pixels.rows, pixels.span, pixels.across,
+        -(-job.result[0] // pixels.rows) * pixels.across, pixels.batch,
+        pixels.parts, chunks, share.tiles, shared, private,
     )  # fmt: skip
     words = (
-        f"{cut.height} places x {made.width} channels in registers, {pixels.rows} rows of "
-        f"{cut.slice} channels of {pixels.batch} images a block, {pixels.parts} parts, "
-        f"{-(-slices // cut.in_task)} x {chunks} chunks of channels"
+        f"{share.height} places x {made.width} channels in registers, {share.slice} channels of "
+        f"{pixels.batch} images of {pixels.rows}x{pixels.span} outputs a block, "
+        f"{pixels.parts} parts, {-(-slices // share.in_task)} x {chunks} chunks of channels"
     )
     size = 4 * (shared + team * private)
-    return [Plan(NAME, words, (Step(spec, numbers),), size, team, cut.seconds)]
+    return [Plan(NAME, words, (Step(spec, numbers),), size, team, share.seconds)]
 
 
 def _room(
@@ -76,7 +78,7 @@ def _room(
         whole = slices * cut.sums
         shared = rounded(pixels.parts * made.groups * made.tiles * (whole + one))
         return (cut.sums, whole + one, whole), 0, shared
-    if pixels.turns == 1:
+    if pixels.units == 1:
         return (0, 0, cut.sums), rounded(cut.sums + one), 0
     whole = cut.in_task * cut.sums
     return (cut.sums, whole + one, whole), rounded(cut.tiles * (whole + one)), 0

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from faltung.compiler.algorithms import tile
 from faltung.compiler.emit import Code, Condition, Index, Int, Pointer
 
-CHAIN = 256  # products that are one chain of sums, which rounds as often; a line is never cut
+CHAIN = 256  # pixels of a block at most: its products are one chain of sums, which rounds as often
 
 
 class Shape(Protocol):
@@ -38,6 +38,8 @@ class Block:
         images: Number of images; where it is more than one, all their rows.
         line: The first row of outputs.
         lines: Rows of outputs of each image.
+        column: The first column of outputs.
+        columns: Columns of outputs.
         first: It is the first of its part: nothing is in memory yet.
         last: It is the last of its part.
     """
@@ -46,6 +48,8 @@ class Block:
     images: Int
     line: Int
     lines: Int
+    column: Int
+    columns: Int
     first: Condition
     last: Condition
 
@@ -81,28 +85,18 @@ def _add_tile(
     sums: Pointer,
     block: Block,
 ) -> None:
-    """Add the products of a register tile of so many rows, some images or lines at a time."""
+    """Add the products of a register tile of so many rows."""
     vectors = spec.tile[1]
     step = a.stride_column * a.pitch
-    with (
-        code.loop((block.images + (a.image_span - 1)) // a.image_span) as some_images,
-        code.loop((block.lines + (a.line_span - 1)) // a.line_span) as some_lines,
-    ):
-        held = tile.sums(code, rows, vectors)
-        first_image, first_line = some_images * a.image_span, some_lines * a.line_span
-        last_image = code.smaller(first_image + a.image_span, block.images)
-        last_line = code.smaller(first_line + a.line_span, block.lines)
-        with (
-            code.loop(last_image, first_image) as image,
-            code.loop(last_line, first_line) as line,
-        ):
-            start = x + image * a.panel_image + line * a.stride_row * a.panel_width * a.pitch
-            gradient = dy + (image * a.rows + line) * a.columns * (vectors * code.lanes)
-            if spec.woven:
-                _pixels_woven(code, spec, held, start, gradient, a, step)
-            else:
-                _pixels(code, held, start, gradient, a.columns, step)
-        _put(code, held, sums, block.first & (first_image + first_line).equals(0))
+    held = tile.sums(code, rows, vectors)
+    with code.loop(block.images) as image, code.loop(block.lines) as line:
+        start = x + image * a.panel_image + line * a.stride_row * a.panel_width * a.pitch
+        gradient = dy + (image * block.lines + line) * block.columns * (vectors * code.lanes)
+        if spec.woven:
+            _pixels_woven(code, spec, held, start, gradient, a, block.columns, step)
+        else:
+            _pixels(code, held, start, gradient, block.columns, step)
+    _put(code, held, sums, block.first)
 
 
 def _put(code: Code, held: list[list[Any]], to: Pointer, first: Condition) -> None:
@@ -119,12 +113,19 @@ def _put(code: Code, held: list[list[Any]], to: Pointer, first: Condition) -> No
 
 
 def _pixels_woven(
-    code: Code, spec: Shape, held: list[list[Any]], x: Pointer, dy: Pointer, a: Any, step: Int
+    code: Code,
+    spec: Shape,
+    held: list[list[Any]],
+    x: Pointer,
+    dy: Pointer,
+    a: Any,
+    columns: Int,
+    step: Int,
 ) -> None:
     """Add the products of a line of pixels where small groups share a vector."""
     lanes = range(code.lanes)
     places = [[lane // spec.woven * spec.woven + c for lane in lanes] for c in range(spec.woven)]
-    with code.loop(a.columns) as t:
+    with code.loop(columns) as t:
         gradient = code.load(dy + t * code.lanes)
         for first in range(0, len(held), spec.woven):
             at = x + t * step + a.tap_column * (first // spec.woven) * a.pitch
@@ -137,14 +138,9 @@ def add_bias(code: Code, spec: Shape, a: Any, dy: Pointer, sums: Pointer, block:
     """Add the gradient itself: the products with an input of ones."""
     width = spec.tile[1] * code.lanes
     held = tile.sums(code, 1, spec.tile[1])[0]
-    pixels = block.images * block.lines * a.columns
-    with code.loop(pixels, 0, CHAIN) as first:
-        own = tile.sums(code, 1, spec.tile[1])[0]
-        with code.loop(code.smaller(pixels, first + CHAIN), first) as pixel:
-            for j, slot in enumerate(own):
-                slot.set(slot.get() + code.load(dy + pixel * width + j * code.lanes))
-        for slot, added in zip(held, own, strict=True):
-            slot.set(slot.get() + added.get())
+    with code.loop(block.images * block.lines * block.columns) as pixel:
+        for j, slot in enumerate(held):
+            slot.set(slot.get() + code.load(dy + pixel * width + j * code.lanes))
     _put(code, [held], sums, block.first)
 
 

@@ -29,7 +29,7 @@ NUMBERS = (
     "source_image", "source_channel", "source_row", "source_column",
     "slope_image", "slope_channel", "slope_row", "slope_column",
     "weight_channel", "weight_row", "weight_column",
-    "top", "left", "panel_width", "segment", "plane", "slope_pitch", "slope_plane",
+    "top", "left", "panel_width", "segment", "plane", "slope_pitch", "slope_plane", "span",
     "private", "shared",
 )  # fmt: skip
 

@@ -10,7 +10,9 @@ from faltung.compiler.plan import Plan, Step
 from faltung.compiler.problem import Problem
 from faltung.compiler.target import Target
 
-CHAIN = 1024  # products that are added one after the other
+CHAIN = 128  # products that are added one after the other, in blocks of few rows
+SPAN = 32  # vectors of a row at least, where there are as many, that are summed at once
+VECTORS = 1024  # vectors of dy in a block, where it is more than a row; pixels of a part at least
 TASKS = 32  # parts that the sums are cut into, where there are so many blocks of rows
 PARTS = 256  # parts at most
 
@@ -27,7 +29,7 @@ def plan(problem: Problem, target: Target, threads: int) -> Plan:
     if bare:
         vectors, units = problem.channels // lanes, 1
         pixels = problem.images * math.prod(problem.result)
-        parts = min(max(TASKS, pixels // CHAIN), PARTS)
+        parts = min(max(TASKS, pixels // VECTORS), PARTS)
     blocks, forms = _panels(problem, target, over, 0 if bare else vectors)
     chunks = max(min(problem.images * blocks, parts), 1)
     spec = Spec(
@@ -36,13 +38,14 @@ def plan(problem: Problem, target: Target, threads: int) -> Plan:
         problem.kind, problem.bias, chunks > 1, _taps(problem.window, target), vectors, bare,
     )  # fmt: skip
     width, segment, plane, pitch, slope = forms
+    span = max(CHAIN // -(-problem.result[0] // blocks), SPAN) * lanes
     sums = spec.sums(lanes)
     private = rounded(sums + MASK + (0 if bare else vectors * (plane + slope)))
     shared = rounded(chunks * units * sums) if chunks > 1 else 0
     numbers = (
         problem.images, units, problem.channels, blocks, chunks, *problem.size, *problem.result,
         *problem.strides[0], *problem.strides[1], problem.strides[2][0], *problem.strides[2][2:],
-        problem.padding[0], problem.padding[2], width, segment, plane, pitch, slope,
+        problem.padding[0], problem.padding[2], width, segment, plane, pitch, slope, span,
         private, shared,
     )  # fmt: skip
     words = "no panel" if bare else "over channels" if over else "along rows"
@@ -77,7 +80,7 @@ def _panels(
     blocks = 1
     while blocks < lines and (
         vectors * sum(planes(blocks)) * 4 > target.l2 // SHARE
-        or -(-lines // blocks) * (pitch // target.lanes) > CHAIN
+        or -(-lines // blocks) * (pitch // target.lanes) > VECTORS
     ):
         blocks += 1
     if not vectors:

@@ -4,7 +4,7 @@ from typing import Any
 
 from faltung.compiler.algorithms import depthwise_rows
 from faltung.compiler.algorithms.depthwise_form import WeightForm
-from faltung.compiler.emit import Code, Index, Int, Pointer
+from faltung.compiler.emit import Code, Index, Int, Pointer, Variable
 
 
 def sums(code: Code, spec: WeightForm, a: Any, rows: Int, number: Index, plane: Index) -> None:
@@ -51,15 +51,14 @@ def _tile(
     shape: tuple[int, int],
     sums: Pointer,
 ) -> None:
-    """Sum a tile of taps over a block and add it to the sums in memory."""
+    """Sum a tile of taps over a block, some columns at a time, and add it to sums in memory."""
     unit = code.lanes if spec.layout == "channels" else 1
     source, slope = panels
-    slots = [[code.variable(code.fill(0)) for _ in range(shape[1])] for _ in range(shape[0])]
     rests = spec.step[1] if unit == 1 else 1
     ways = [_way(a, (first[1] + s) * spec.dilation[1], rests, unit) for s in range(shape[1])]
     source = source + first[0] * (a.pitch * spec.dilation[0])
 
-    def product(y: Index, at: Index, masked: bool) -> None:
+    def product(slots: list[list[Variable]], y: Index, at: Index, masked: bool) -> None:
         element = code.load(slope + y * a.slope_pitch + at)
         line = source + y * (a.pitch * spec.step[0]) + at * (1 if unit == 1 else spec.step[1])
         for r, row in enumerate(slots):
@@ -71,17 +70,19 @@ def _tile(
                 slot.set(code.fma(element, value, slot.get()))
 
     wide = a.columns * unit // code.lanes * code.lanes
-    with code.loop(rows) as y:
-        with code.loop(wide, 0, code.lanes) as at:
-            product(y, at, False)
-        if unit == 1:
-            with code.when(a.columns > wide):
-                product(y, wide, True)
-    for r, row in enumerate(slots):
-        for s, slot in enumerate(row):
-            tap = (first[0] + r) * spec.window[1] + (first[1] + s)
-            total = sums + tap * code.lanes
-            code.store(code.load(total) + slot.get(), total)
+    with code.loop(a.slope_pitch, 0, a.span) as start:
+        slots = [[code.variable(code.fill(0)) for _ in range(shape[1])] for _ in range(shape[0])]
+        with code.loop(rows) as y:
+            with code.loop(code.smaller(start + a.span, wide), start, code.lanes) as at:
+                product(slots, y, at, False)
+            if unit == 1:
+                with code.when(code.smaller(start + a.span, a.columns) > wide):
+                    product(slots, y, wide, True)
+        for r, row in enumerate(slots):
+            for s, slot in enumerate(row):
+                tap = (first[0] + r) * spec.window[1] + (first[1] + s)
+                total = sums + tap * code.lanes
+                code.store(code.load(total) + slot.get(), total)
 
 
 def _way(a: Any, column: Index, rests: int, unit: int) -> Index:
