@@ -117,7 +117,7 @@ LAYERS = [
         "compiler.algorithms.pooling_gradient",
         "compiler.algorithms.pooling_rows",
         "compiler.algorithms.pooling_tiles",
-        "compiler.algorithms.winograd",
+        "compiler.algorithms.winograd_output",
         "compiler.algorithms.winograd_weight_plan",
     ],
     [
@@ -125,13 +125,14 @@ LAYERS = [
         "compiler.algorithms.dense_weight_blocks",
         "compiler.algorithms.depthwise_weight_plan",
         "compiler.algorithms.pooling",
-        "compiler.algorithms.winograd_plan",
+        "compiler.algorithms.winograd",
     ],
     [
         "compiler.algorithms.amx_blocks",
         "compiler.algorithms.amx_weight",
         "compiler.algorithms.dense_weight_plan",
         "compiler.algorithms.depthwise",
+        "compiler.algorithms.winograd_plan",
     ],
     [
         "compiler.algorithms.amx_plan",

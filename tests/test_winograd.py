@@ -51,7 +51,12 @@ LARGER = {
     "transposed": (Conv(2, 1, 64, 512, (16, 16), (4, 4), (2, 2), (1, 1, 1, 1)), GRADIENTS),
 }  # fmt: skip
 FACTOR = 2 if torch.backends.cpu.get_cpu_capability() == "AVX2" else 3  # other sums of torch's
-MEASURED = [(name, way) for name, (_, directions) in LARGER.items() for way in directions]
+MEASURED = [
+    (name, way, form)
+    for name, (_, directions) in LARGER.items()
+    for way in directions
+    for form in ("nchw", "nhwc")
+] + [("5x5", "input", "nhwc")]  # torch's chains are longer there
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -84,9 +89,8 @@ def test_threads_and_images_do_not_change_bits(name: str, direction: str, level:
         assert_same_alone(direction, conv, "nchw", level, winograd=True)
 
 
-@pytest.mark.parametrize("form", ["nchw", "nhwc"])
 @pytest.mark.parametrize("signs", ["mixed", "positive", "sparse"])
-@pytest.mark.parametrize(("name", "direction"), MEASURED)
+@pytest.mark.parametrize(("name", "direction", "form"), MEASURED)
 def test_errors_are_no_more_than_twice_torchs(
     name: str, direction: str, signs: str, form: str
 ) -> None:
@@ -133,6 +137,18 @@ def test_parts_without_dilation_cover_every_output_once(text: str) -> None:
             for x in range(part.result[1]):
                 seen.add(part.target[4] + y * row + x * column)
     assert seen == set(range(job.result[0] * job.result[1]))
+
+
+@pytest.mark.parametrize(("text", "tiles"), [
+    ("input ic32ih28oc64kh3ph1 nhwc", "F(4x4, 3x3)"), ("input ic32ih28oc64kh3ph1", "F(2x2, 3x3)"),
+    ("input ic64ih28oc32kh3ph1 nhwc", "F(2x2, 3x3)"),
+    ("input ic64ih14oc64kh5ph2 nhwc", "F(2x2, 5x5)"),
+])  # fmt: skip
+def test_input_gradients_have_larger_tiles_where_torch_sums_in_chains(
+    text: str, tiles: str
+) -> None:
+    plan = planner.explain(parse(text), machine.host(), 1).plan
+    assert (plan.algorithm, plan.schedule[: len(tiles)]) == (winograd_plan.NAME, tiles)
 
 
 @pytest.mark.parametrize(("text", "reason"), [

@@ -13,6 +13,7 @@ from faltung.compiler.target import Target
 ADDRESSES = struct.Struct(f"{POINTERS}q").pack
 
 Ready = tuple[tuple[Callable[[bytes, int], None], bytes, bool], ...]
+LINE = 64  # bytes of a cache line, at which a workspace begins
 LIMIT = 8192  # preparations that are told apart; then all are forgotten
 
 _tokens: dict[tuple[Step, ...], int] = {}
@@ -82,7 +83,10 @@ class Call:
             return True
         if self.otherwise is None:
             return False
-        return self.otherwise(first, second, third, output, workspace, 0, summand)
+        # It hardly ever runs: memory for it is not held ready.
+        spare = ctypes.create_string_buffer(self.otherwise.workspace + LINE)
+        room = -(-ctypes.addressof(spare) // LINE) * LINE
+        return self.otherwise(first, second, third, output, room, 0, summand)
 
     def prepare_weights(self, weights: int, prepared: int, workspace: int) -> bool:
         """Prepare weights that are to be kept; return whether the plan can treat them."""
@@ -107,16 +111,16 @@ def ready(plan: Plan, target: Target, otherwise: Plan | None = None) -> Call:
     first = plan.preparation
     other = None if otherwise is None else ready(otherwise, target)
     anew = steps = _loaded(plan.steps, target)
-    prepared, token, keeps = 0, 0, None
+    prepared, more, token, keeps = 0, 0, 0, None
     if first is not None:
         if not first.optional:
             prepared, anew = first.size, _loaded(first.steps, target) + steps
+        more = prepared + first.without
         if first.pays:
             if len(_tokens) >= LIMIT:
                 _tokens.clear()
             token, keeps = _tokens.setdefault(first.steps, next(_numbers)), first
-    instead = 0 if other is None else other.workspace
-    room, less = max(prepared + plan.workspace, instead), max(plan.workspace, instead)
+    room, less = more + plan.workspace, plan.workspace
     alone = None
     if first is None and len(steps) == 1 and not steps[0][2]:
         alone = steps[0][:2]

@@ -61,12 +61,14 @@ class Preparation:
         steps: The calls that write them; equal ones write the same for the same weights.
         optional: The steps of the plan do without where the address of prepared weights is 0.
         pays: It is worth keeping them for as long as the weights stay what they are.
+        without: Bytes of workspace more that the steps take where they do without.
     """
 
     size: int
     steps: tuple[Step, ...]
     optional: bool
     pays: bool
+    without: int = 0
 
 
 @dataclass(frozen=True)

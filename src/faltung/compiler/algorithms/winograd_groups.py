@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from faltung.compiler.algorithms.correlation import Correlation
-from faltung.compiler.problem import Problem
+from faltung.compiler.problem import Problem, dense_strides
 from faltung.compiler.target import Target
 
 WINDOWS = {(2, 2), (3, 3), (5, 5)}
@@ -13,45 +12,19 @@ CHANNELS = 32  # fewer channels on either side, and the transforms cost more tha
 PIXELS = 49  # fewer outputs an image, and too many tiles hang over its edge
 SHORTEST = 2900  # pixels at least that a gradient of 5x5 weights sums
 LEAST = 98  # pixels at least that a gradient of weights sums: its sums go to memory and back
+CHAIN = 64  # channels at least that an input gradient sums with tiles of 6 x 6 elements
 LARGE = 784  # outputs of an image at least that tiles of 4 x 4 are for
-GROUP = 4 * 2**20  # bytes of transformed tensors that one call holds
 
 
-@dataclass(frozen=True)
-class Group:
-    """The tile rows that one call treats: the same rows of neighbouring images.
+def groups(rows: int, most: int) -> list[range]:
+    """Cut the rows of tiles of all images into groups of even size, the first the largest.
 
-    Attributes:
-        image: The first image.
-        images: How many.
-        row: The first row of tiles.
-        rows: How many.
+    Args:
+        rows: How many there are, one image after the other.
+        most: How many a group has at most.
     """
-
-    image: int
-    images: int
-    row: int
-    rows: int
-
-    @property
-    def numbers(self) -> tuple[int, int, int, int]:
-        """The group as it stands at the beginning of a kernel's numbers."""
-        return self.image, self.images, self.row, self.rows
-
-
-def groups(images: int, rows: int, row_bytes: int) -> list[Group]:
-    """Cut images of `rows` rows of tiles, of so many bytes each, into groups; the first is largest.
-
-    A group holds whole images where several fit, else rows of one image.
-    """
-    together = max(1, min(images, GROUP // (rows * row_bytes)))
-    most = rows if together > 1 else max(1, min(rows, GROUP // row_bytes))
-    most = -(-rows // -(-rows // most))
-    return [
-        Group(image, min(together, images - image), row, min(most, rows - row))
-        for image in range(0, images, together)
-        for row in range(0, rows, most)
-    ]
+    size = -(-rows // -(-rows // most))
+    return [range(first, min(first + size, rows)) for first in range(0, rows, size)]
 
 
 def unfit(problem: Problem, parts: Sequence[Correlation], target: Target) -> str | None:
@@ -94,9 +67,9 @@ def _too_small(problem: Problem, parts: Sequence[Correlation], target: Target) -
 def _too_wrong(problem: Problem, part: Correlation) -> str | None:
     """Return why its error would be more than twice torch's, or None.
 
-    Forward, torch sums in one chain. Its input gradients are made of short chains, its gradients of
-    weights of one chain over all pixels. Numbers of which many are zero decide: they shorten a sum,
-    but the transforms fill them up.
+    Forward, torch sums in one chain. Its input gradients are made of short chains (but see
+    `chained`), its gradients of weights of one chain over all pixels. Numbers of which many are
+    zero decide: they shorten a sum, but the transforms fill them up.
     """
     if problem.precision != "highest":
         return None
@@ -105,11 +78,26 @@ def _too_wrong(problem: Problem, part: Correlation) -> str | None:
     if part.window != (5, 5) or problem.direction == "forward":
         return None
     if problem.direction == "input":
-        return "for input gradients with 5x5 windows its error is more than twice torch's"
+        words = "for input gradients with 5x5 windows its error is more than twice torch's"
+        return None if chained(problem) else words
     pixels = problem.images * math.prod(problem.result)
     if pixels < SHORTEST:
         return f"for 5x5 weights its error is too large below {SHORTEST} pixels, here {pixels}"
     return None
+
+
+def chained(problem: Problem) -> bool:
+    """Say whether torch sums an input gradient in one chain that is long enough for large tiles.
+
+    Where the weights are in channels_last, it computes in channels_last, whatever dy is.
+    """
+    last = dense_strides(problem.channels // problem.groups, problem.window, channels_last=True)
+    return (
+        problem.direction == "input"
+        and problem.stride == problem.dilation == (1, 1)
+        and problem.strides[1] == last
+        and problem.outputs >= CHAIN
+    )
 
 
 def seconds(problem: Problem, tiles: int, size: int, target: Target, threads: int) -> float:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any, Protocol
 
 from faltung.compiler.algorithms import panel
-from faltung.compiler.algorithms.argument_block import FLAGS, flag
+from faltung.compiler.algorithms.argument_block import flag
 from faltung.compiler.algorithms.toom_cook import Matrix, matrices
 from faltung.compiler.emit import Code, Int, Pointer, Variable, Vector
 
@@ -138,16 +138,27 @@ def judge(code: Code, a: Any, worst: Variable) -> None:
         code.store_int(1, flag(code, a.workspace))
 
 
-def transform_input(code: Code, spec: Tiles, a: Any, unit: Int) -> None:
-    """Transform one row of tiles of one image."""
-    image, row = unit // a.tile_rows + a.first_image, unit % a.tile_rows + a.first_row
+def transform_input(
+    code: Code, spec: Tiles, a: Any, unit: Int, mine: Pointer, into: Pointer
+) -> None:
+    """Transform one row of tiles of one image.
+
+    Args:
+        code: The function being written.
+        spec: How the input is cut into tiles.
+        a: The arguments of the kernel.
+        unit: Number of the row.
+        mine: Room for the input of a row.
+        into: Where the transformed tiles of row 0 go.
+    """
+    number = a.first_row + unit
+    image, row = number // a.tile_rows, number % a.tile_rows
     source = panel.Source(
         a.source + a.source_offset + image * a.source_image,
         spec.source,
         (a.source_channel, a.source_row, a.source_column),
         (a.height, a.width),
     )
-    mine = a.workspace + a.shared + code.thread * a.private
     made = panel.Panel(mine, a.channels, a.channels, code.constant(0), a.panel_width)
     panel.fill(code, source, made, a.top - row * spec.outputs, a.left, code.constant(spec.size))
     _, _, transform = matrices(spec.outputs, spec.taps)
@@ -155,7 +166,7 @@ def transform_input(code: Code, spec: Tiles, a: Any, unit: Int) -> None:
     worst = code.variable(code.fill(0))
     with code.loop(a.tile_columns) as column, code.loop(a.channels, 0, code.lanes) as c:
         start = mine + made.at(code.constant(0), column * spec.outputs) + c
-        to = a.workspace + FLAGS + (unit * a.tile_columns + column) * a.channels + c
+        to = into + (unit * a.tile_columns + column) * a.channels + c
 
         def row(i: Int, start: Pointer = start) -> list[Vector]:
             at = code.settled(start + made.at(i, 0))
@@ -170,9 +181,9 @@ def transform_input(code: Code, spec: Tiles, a: Any, unit: Int) -> None:
     judge(code, a, worst)
 
 
-def clear(code: Code, size: int, a: Any) -> None:
-    """Fill up the last register tile with zeros."""
-    count = a.images * a.tile_rows * a.tile_columns
+def clear(code: Code, size: int, a: Any, rows: Int, inputs: Pointer) -> None:
+    """Fill up the last register tile of `rows` rows of transformed tiles with zeros."""
+    count = rows * a.tile_columns
     with code.loop(size**2) as element:
-        at = a.workspace + FLAGS + (element * a.padded_tiles + count) * a.channels
+        at = inputs + (element * a.padded_tiles + count) * a.channels
         panel.zeros(code, at, (a.padded_tiles - count) * a.channels)

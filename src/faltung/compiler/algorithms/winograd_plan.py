@@ -1,6 +1,7 @@
 """Winograd's convolution: which problems, in which groups of tile rows."""
 
 import math
+from dataclasses import replace
 
 from faltung.compiler.algorithms import winograd_kernels
 from faltung.compiler.algorithms.argument_block import FLAGS, rounded
@@ -8,12 +9,17 @@ from faltung.compiler.algorithms.correlation import Correlation
 from faltung.compiler.algorithms.tile import shape
 from faltung.compiler.algorithms.undilated import apart
 from faltung.compiler.algorithms.winograd import Spec
-from faltung.compiler.algorithms.winograd_groups import LARGE, Group, groups, seconds, unfit
+from faltung.compiler.algorithms.winograd_groups import LARGE, chained, groups, seconds, unfit
 from faltung.compiler.plan import Plan, Step
-from faltung.compiler.problem import Problem, layout
+from faltung.compiler.problem import Pair, Problem, layout
 from faltung.compiler.target import NO_TILES, Target
 
 NAME = "winograd"
+GROUP = 7 * 2**18  # bytes of transformed tiles that one call holds, or
+ENOUGH = 42  # tiles at least: weights are read again for each call
+FEW = 2 * 2**20  # bytes of transformed weights that every block of tiles may stream
+LEAST = 24  # tiles of a block at least, for which they stream
+UNEVEN = 8  # rows of tiles a thread at least where shares differ by one
 MANY = 48  # channels from which tiles of 4 x 4 outputs have less than twice torch's error
 POOLED = {"max": ("", "relu", "relu6"), "avg": ("",)}  # with which activations
 
@@ -45,25 +51,30 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     side, taps = _side(problem, jobs[0]), jobs[0].window[0]
     spec = Spec(
         layout(jobs[0].source[:4]), layout(jobs[0].target[:4]), problem.kind, problem.bias,
-        problem.summand, problem.activation, problem.pool, side, taps, _block(problem, side),
-        shape(target, -(-outputs // target.lanes)),
+        problem.summand, problem.activation, problem.pool, side, taps, False,
+        _block(problem, side), shape(target, -(-outputs // target.lanes)),
     )  # fmt: skip
     transform = winograd_kernels.Transform(problem.kind, side, taps, spec.tile[1] * target.lanes)
     kernels = list(dict.fromkeys(job.weights[1:] for job in jobs))
     kept, room = winograd_kernels.preparation(transform, channels, outputs, kernels, threads)
-    steps, tiles = [], 0
+    spec = replace(spec, apart=_apart(problem, jobs, spec, kept.size, channels, target, threads))
+    steps, tiles, without = [], 0, 0
     for job in jobs:
         rows, columns = (-(-n // side) for n in job.result)
         at = kernels.index(job.weights[1:]) * (kept.size // len(kernels) // 4)
-        cut = groups(problem.images, rows, 4 * spec.size**2 * columns * channels)
-        for group in cut:
-            step, own = _step(job, spec, target, threads, channels, outputs, group, columns, at)
+        every = problem.images * rows
+        most = max(GROUP // (4 * spec.size**2 * columns * channels), -(-ENOUGH // columns))
+        for group in groups(every, every if spec.apart else most):
+            grid = rows, columns
+            step, *own = _step(job, spec, target, threads, channels, outputs, group, grid, at)
             steps.append(step)
-            room = max(room, own)
+            room, without = max(room, own[0]), max(without, own[1])
         tiles += problem.images * rows * columns
+    kept = replace(kept, optional=not spec.apart, without=without)
     words = (
         f"F({side}x{side}, {taps}x{taps}), {spec.tile[0]} tiles x {spec.tile[1] * target.lanes} "
         f"channels in registers, {len(steps)} groups of tiles in {len(jobs)} parts"
+        f"{', each thread for itself' if spec.apart else ''}"
     )
     cost = seconds(problem, tiles, spec.size**2, target, threads)
     return [Plan(NAME, words, tuple(steps), room, threads, cost, kept)]
@@ -73,25 +84,70 @@ def _side(problem: Problem, job: Correlation) -> int:
     """Return m, the outputs of a tile along one axis.
 
     Torch sums outputs of larger images in one chain, and tiles of 4 keep within twice its error;
-    its sums of input gradients are shorter.
+    its sums of input gradients are shorter, but for those that are `chained`.
     """
     if job.window[0] != 3:
         return {2: 3, 5: 2}[job.window[0]]
-    large = math.prod(job.result) >= LARGE and problem.channels >= MANY
-    large = large and problem.direction == "forward" and problem.dilation == (1, 1)
+    forward = problem.direction == "forward" and problem.dilation == (1, 1)
+    long = (forward and problem.channels >= MANY) or chained(problem)
+    large = long and math.prod(job.result) >= LARGE
     return 4 if large or problem.precision != "highest" else 2
 
 
 def _block(problem: Problem, side: int) -> int:
     """Return how many products are summed before they join others; 0 for all.
 
-    Long chains would have more than twice torch's error, but for outputs of small tiles.
+    Long chains would have more than twice torch's error, but for outputs of small tiles. Large
+    tiles of input gradients are nearest to it.
     """
     forward = problem.direction == "forward"
     if problem.precision != "highest" or (forward and side != 4):
         return 0
     channels = problem.channels if forward else problem.outputs
+    channels //= 2 if side == 4 and not forward else 1
     return 16 if side == 4 and channels < 64 else 32 if channels < 128 else 64
+
+
+def _apart(
+    problem: Problem,
+    jobs: list[Correlation],
+    spec: Spec,
+    prepared: int,
+    channels: int,
+    target: Target,
+    threads: int,
+) -> bool:
+    """Say whether each thread transforms tiles of its own: where weights are few, and tiles many.
+
+    All weights are read for every block of tiles, which lies in the second cache.
+    """
+    rows = [problem.images * -(-job.result[0] // spec.outputs) for job in jobs]
+    even = all(n % threads == 0 or n >= UNEVEN * threads for n in rows)
+    return even and prepared <= FEW and 4 * spec.size**2 * channels * LEAST <= _held(target)
+
+
+def _held(target: Target) -> int:
+    """Return the bytes of transformed tiles that a thread holds in its second cache."""
+    return target.l2 * 3 // 4
+
+
+def _work(
+    spec: Spec, target: Target, threads: int, units: int, columns: int, channels: int, tiles: int
+) -> tuple[int, int, int]:
+    """Return the rows of tiles of a task, of a block of it, and the tiles that are held at once.
+
+    Those are odd: elements a power of two apart would fall into the same few lines of a cache.
+    """
+    height, width = spec.tile[0], spec.tile[1] * target.lanes
+    if spec.apart:
+        task = -(-units // threads)
+        limit = max(1, min(task, _held(target) // (4 * spec.size**2 * columns * channels)))
+        block = min(range(1, limit + 1), key=lambda n: (-n * columns % height / n, n))
+        return task, block, -(-block * columns // height) * height | 1
+    chunks = 1 if tiles % threads == 0 or tiles >= 4 * threads else min(units, threads)
+    task = -(-units // chunks)
+    block = max(1, min(task, target.l2 // 4 // (4 * spec.size**2 * columns * width)))
+    return task, block, (units * columns + height) | 1  # blocks begin anywhere
 
 
 def _step(
@@ -101,38 +157,35 @@ def _step(
     threads: int,
     channels: int,
     outputs: int,
-    group: Group,
-    columns: int,
+    group: range,
+    grid: Pair,
     kept: int,
-) -> tuple[Step, int]:
-    """Return the call for a group of images and tile rows, and its workspace in bytes."""
-    height, vectors = spec.tile
-    width = vectors * target.lanes
-    size = spec.size**2
-    units = group.images * group.rows
-    count = units * columns
-    padded = -(-count // height) * height + height
+) -> tuple[Step, int, int]:
+    """Return the call for a group of tile rows, and its bytes of workspace.
+
+    The last number is what it takes more where weights were not transformed before.
+    """
+    width = spec.tile[1] * target.lanes
+    size, units, columns = spec.size**2, len(group), grid[1]
     panel_width = columns * spec.outputs + spec.taps - 1
     tiles = -(-outputs // width)
-    chunks = 1 if tiles % threads == 0 or tiles >= 4 * threads else min(units, threads)
-    in_chunk = -(-units // chunks)
-    in_block = max(1, min(in_chunk, target.l2 // 4 // (4 * size * columns * width)))
-    most = in_block * columns + height
+    task, block, padded = _work(spec, target, threads, units, columns, channels, tiles)
     lines, across = job.result
     shown = (lines // 2, across // 2) if spec.pool else job.result
     run = winograd_kernels.walk(channels, spec.taps, job.weights[2:5])
-    longest = max(run[0], spec.outputs * job.result[1])
-    multiply = (
-        winograd_kernels.room(run[-1], spec.taps, width, longest)
+    products = (block * columns + spec.tile[0]) * size * width
+    staged = columns * spec.outputs**2 * width + 2 * spec.outputs * across
+    inputs = size * padded * channels
+    shared, private = (FLAGS, inputs) if spec.apart else (FLAGS + inputs, 0)
+    private += rounded(max(products + staged, spec.size * panel_width * channels))
+    own = rounded(
+        winograd_kernels.room(run[-1], spec.taps, width, run[0])
         + winograd_kernels.pitch(channels, width) * size
-        + most * (size + spec.outputs**2) * width
     )
-    private = rounded(max(multiply, spec.size * panel_width * channels))
-    shared = rounded(FLAGS + size * padded * channels)
     numbers = (
-        *group.numbers, columns, channels, outputs, *job.size, *shown,
+        group.start, units, *grid, channels, outputs, *job.size, *shown,
         *job.source, *job.target, *job.weights[1:], *run, -job.origin[0], -job.origin[1],
-        panel_width, padded, tiles, -(-units // in_chunk), in_chunk, in_block, shared, private,
-        kept,
+        panel_width, padded, tiles, -(-units // task), task, block, shared, private, own, kept,
     )  # fmt: skip
-    return Step(spec, numbers, guards=True), 4 * (shared + threads * private)
+    without = 0 if spec.apart else 4 * threads * own
+    return Step(spec, numbers, guards=True), 4 * (shared + threads * private), without

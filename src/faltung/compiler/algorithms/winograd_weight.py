@@ -29,7 +29,7 @@ from faltung.compiler.target import Target
 
 TENSORS = ("source", "dy", "db", "dw")
 SIZES = (
-    "first_image", "images", "first_row", "tile_rows", "tile_columns", "first_call", "last_call",
+    "first_row", "rows", "tile_rows", "tile_columns", "first_call", "last_call",
     "groups", "channels", "outputs", "height", "width", "lines", "columns",
     "source_image", "source_channel", "source_row", "source_column", "source_offset",
     "dy_image", "dy_channel", "dy_row", "dy_column", "dy_offset",
@@ -38,7 +38,7 @@ SIZES = (
     "place_row", "place_column", "slice", "slices", "slice_sums", "sums", "parts",
     "window_rows", "window_columns",
     "top", "left", "panel_width", "padded_tiles", "padded_channels", "tiles", "shared", "private",
-    "gradients", "products", "rows",
+    "gradients", "products", "row_sums", "first_output",
 )  # fmt: skip
 BLOCKS = {4: 256, 6: 64}  # tiles whose products are summed in registers, by their elements
 
@@ -76,12 +76,13 @@ class Spec:
         with program.region("transform") as code:
             a = read_arguments(code, self.kind, TENSORS, SIZES)
             begin_flags(code, a)
-            first, last = code.share(a.images * a.tile_rows)
+            first, last = code.share(a.rows)
+            mine = a.workspace + a.shared + code.thread * a.private
             with code.loop(last, first) as unit:
-                transform_input(code, self, a, unit)
+                transform_input(code, self, a, unit, mine, a.workspace + FLAGS)
                 _transform_gradient(code, self, a, unit)
             with code.when(code.thread.equals(0)):
-                clear(code, self.size, a)
+                clear(code, self.size, a, a.rows, a.workspace + FLAGS)
         with program.region("multiply") as code:
             a = read_arguments(code, self.kind, TENSORS, SIZES)
             first, last = code.share(a.tiles * self.size**2)
@@ -99,8 +100,8 @@ class Spec:
 def _transform_gradient(code: Code, spec: Spec, a: Any, unit: Int) -> None:
     """Transform the gradients of one row of tiles of one image."""
     width = spec.tile[1] * code.lanes
-    image, row = unit // a.tile_rows + a.first_image, unit % a.tile_rows + a.first_row
-    line = row * spec.outputs
+    number = a.first_row + unit
+    image, line = number // a.tile_rows, number % a.tile_rows * spec.outputs
     base = a.dy + a.dy_offset + image * a.dy_image + line * a.dy_row
     strides = (a.dy_channel, a.dy_row, a.dy_column)
     source = panel.Source(base, spec.dy, strides, (a.lines - line, a.columns))
@@ -114,7 +115,9 @@ def _transform_gradient(code: Code, spec: Spec, a: Any, unit: Int) -> None:
             total = code.variable(code.fill(0))
             with code.loop(span * spec.outputs) as place:
                 total.set(total.get() + code.load(mine + number * plane + place * width + j))
-            code.store(total.get(), a.workspace + a.rows + (unit * a.tiles + number) * width + j)
+            code.store(
+                total.get(), a.workspace + a.row_sums + (unit * a.tiles + number) * width + j
+            )
     _, transform, _ = matrices(spec.taps, spec.outputs)
     element = a.tiles * a.padded_tiles * width
     worst = code.variable(code.fill(0))
@@ -145,7 +148,7 @@ def _multiply(code: Code, spec: Spec, a: Any, task: Int) -> None:
     rows, vectors = spec.tile
     width = vectors * code.lanes
     element, number = task % spec.size**2, task // spec.size**2
-    count = a.images * a.tile_rows * a.tile_columns
+    count = a.rows * a.tile_columns
     inputs = a.workspace + FLAGS + element * (a.padded_tiles * a.channels)
     gradients = a.workspace + a.gradients
     gradients = gradients + (element * a.tiles + number) * (a.padded_tiles * width)
@@ -169,8 +172,8 @@ def _multiply(code: Code, spec: Spec, a: Any, task: Int) -> None:
     if spec.bias:
         with code.when(element.equals(0)):
             held = tile.sums(code, 1, vectors)
-            at = a.workspace + a.rows + number * width
-            with code.loop(a.images * a.tile_rows) as unit:
+            at = a.workspace + a.row_sums + number * width
+            with code.loop(a.rows) as unit:
                 for j, slot in enumerate(held[0]):
                     more = code.load(at + unit * (a.tiles * width) + j * code.lanes)
                     slot.set(slot.get() + more)
@@ -209,7 +212,7 @@ def _back(code: Code, spec: Spec, a: Any, number: Int) -> None:
     if spec.bias:
         with code.loop(code.smaller(a.outputs - number * width, width)) as k:
             total = code.load(sums + a.padded_channels * width + k, 1)
-            code.store(total, a.db + number * width + k)
+            code.store(total, a.db + a.first_output + number * width + k)
     with code.when(a.run_length >= code.lanes):
         weight_sums.tabulate(code, a, width, table)
     weight_sums.write(code, a, width, mine, number, table)
