@@ -24,6 +24,7 @@ from faltung.compiler.algorithms import (
     amx_weight_plan,
     dense_plan,
     dense_weight_plan,
+    narrow_plan,
     planar_plan,
     winograd_plan,
     winograd_weight_plan,
@@ -184,6 +185,7 @@ class Way:
         general: The kernel is one for all windows; else one for this one, where it is small.
         winograd: It is one of Winograd's method.
         planar: It is one whose vectors run along rows.
+        narrow: It is one for few outputs.
     """
 
     target: Target
@@ -192,6 +194,7 @@ class Way:
     general: bool = True
     winograd: bool = False
     planar: bool = False
+    narrow: bool = False
 
 
 @cache
@@ -200,8 +203,8 @@ def planned(problem: Problem, way: Way) -> Plan:
     algorithm: Any = dense_weight_plan if problem.direction == "weight" else dense_plan
     if way.winograd:
         algorithm = winograd_weight_plan if problem.direction == "weight" else winograd_plan
-    elif way.planar:
-        algorithm = planar_plan
+    elif way.planar or way.narrow:
+        algorithm = planar_plan if way.planar else narrow_plan
     elif way.target.tiles not in NO_TILES:
         algorithm = amx_weight_plan if problem.direction == "weight" else amx_plan
     unrolled = 0 if way.general else dense_plan.UNROLLED
@@ -209,6 +212,7 @@ def planned(problem: Problem, way: Way) -> Plan:
         mock.patch.multiple(dense_plan, SERIAL=0, UNROLLED=unrolled),
         mock.patch.object(dense_weight_plan, "SERIAL", 0),
         mock.patch.multiple(planar_plan, SERIAL=0, LEAST=1, WASTE=1000),
+        mock.patch.object(narrow_plan, "SERIAL", 0),
         mock.patch.object(amx_plan, "SERIAL", 0),
         mock.patch.object(amx_weight_plan, "SERIAL", 0),
         mock.patch.object(amx_blocks, "FMA", 1e-9),  # vectors are never expected to be faster
@@ -224,7 +228,7 @@ def called(problem: Problem, way: Way) -> Call:
     plan, instead = planned(problem, way), None
     if way.winograd:
         instead = planned(problem, replace(way, winograd=False))
-    elif way.target.tiles not in NO_TILES and plan.guarded and not way.planar:
+    elif way.target.tiles not in NO_TILES and plan.guarded and not (way.planar or way.narrow):
         instead = planned(problem, replace(way, target=replace(way.target, tiles="")))
     return ready(plan, way.target, instead)
 

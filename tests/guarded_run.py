@@ -42,6 +42,12 @@ PLANAR = [
     Conv(1, 1, 3, 7, (9, 41), (3, 5), (2, 2), (1, 0, 2, 1)),
     Conv(2, 1, 17, 16, (7, 11), (1, 1)),
 ]
+NARROW = [
+    Conv(2, 1, 9, 3, (9, 20), (3, 3), (1, 1), (1, 1, 1, 1)),
+    Conv(1, 1, 17, 2, (13, 70), (1, 1)),
+    Conv(1, 1, 5, 3, (6, 130), (2, 3), (1, 1), (-1, 0, 0, -2), (2, 1), flip=True),
+    Conv(2, 1, 3, 10, (17, 13), (5, 4), (3, 2), (2, 2, 1, 1)),
+]
 MISTAKES = {  # a number of the plan that is off by one, and the side of the page that it runs into
     "reads behind": ("source_offset", 1),
     "reads before": ("source_offset", -1),
@@ -77,7 +83,6 @@ def cases(level: str) -> Iterator[Case]:
                     yield Case(direction, conv, form, torch.float32, side, way)
                     if at in {3, 6} and form == ordinary:
                         yield Case(direction, conv, form, torch.bfloat16, side, way)
-
     for number, conv in enumerate(WINOGRAD):
         strided, dilated = conv.stride != (1, 1), conv.dilation != (1, 1)
         for direction in DIRECTIONS[strided : 2 if dilated else 3]:
@@ -85,6 +90,7 @@ def cases(level: str) -> Iterator[Case]:
                 way = Way(TARGETS[level], 1 + number % 2, winograd=True)
                 yield Case(direction, conv, form, torch.float32, side, way)
     yield from planar_cases(level)
+    yield from narrow_cases(level)
 
 
 def planar_cases(level: str) -> Iterator[Case]:
@@ -94,6 +100,16 @@ def planar_cases(level: str) -> Iterator[Case]:
             for dtype in (torch.float32, torch.bfloat16):
                 way = Way(TARGETS[level], 1 + number % 2, planar=True)
                 yield Case(direction, conv, "nchw", dtype, side, way)
+
+
+def narrow_cases(level: str) -> Iterator[Case]:
+    """Give the cases of the kernels of few outputs."""
+    for number, conv in enumerate(NARROW):
+        direction = "forward" if conv.outputs < conv.channels else "input"
+        forms = ("nchw", "steps") if conv.window == (1, 1) else ("nchw", "nhwc", "steps")
+        for form, side in itertools.product(forms, SIDES):
+            way = Way(TARGETS[level], 1 + number % 2, narrow=True)
+            yield Case(direction, conv, form, torch.float32, side, way)
 
 
 def wrong(call: Call, way: Way, mistake: str) -> Call:

@@ -159,6 +159,7 @@ def test_input_gradients_have_larger_tiles_where_torch_sums_in_chains(
     ("input ic64ih14oc64kh5ph2", "error"),
     ("weight ic64ih14oc64kh5ph2", "error"),
     ("weight ic64ih33oc64kh3ph2dh2", "short chains"),
+    ("weight ic64ih5iw1024oc64kh3ph1", "less than 6 rows"),
     ("ic64ih33oc64kh5ph4dh2", "short chains"),
     ("weight ic64ih7oc64kh3ph1", "98 pixels"),
 ])  # fmt: skip

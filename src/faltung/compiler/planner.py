@@ -12,6 +12,7 @@ from faltung.compiler.algorithms import (
     dense_plan,
     dense_weight_plan,
     depthwise,
+    narrow_plan,
     planar_plan,
     pooling,
     pooling_gradient,
@@ -26,6 +27,7 @@ from faltung.compiler.target import Target
 from faltung.settings import algorithms
 
 ALGORITHMS: tuple[Algorithm, ...] = (
+    narrow_plan,
     depthwise,
     amx_plan,
     amx_weight_plan,

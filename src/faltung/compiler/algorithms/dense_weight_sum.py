@@ -7,6 +7,7 @@ from faltung.compiler.algorithms import tile
 from faltung.compiler.emit import Code, Condition, Index, Int, Pointer
 
 CHAIN = 256  # pixels of a block at most: its products are one chain of sums, which rounds as often
+SHORT = 32  # pixels that are one chain in a bias' gradient, where torch has several
 
 
 class Shape(Protocol):
@@ -138,9 +139,14 @@ def add_bias(code: Code, spec: Shape, a: Any, dy: Pointer, sums: Pointer, block:
     """Add the gradient itself: the products with an input of ones."""
     width = spec.tile[1] * code.lanes
     held = tile.sums(code, 1, spec.tile[1])[0]
-    with code.loop(block.images * block.lines * block.columns) as pixel:
-        for j, slot in enumerate(held):
-            slot.set(slot.get() + code.load(dy + pixel * width + j * code.lanes))
+    pixels = block.images * block.lines * block.columns
+    with code.loop(pixels, 0, SHORT) as first:
+        own = tile.sums(code, 1, spec.tile[1])[0]
+        with code.loop(code.smaller(pixels, first + SHORT), first) as pixel:
+            for j, slot in enumerate(own):
+                slot.set(slot.get() + code.load(dy + pixel * width + j * code.lanes))
+        for slot, added in zip(held, own, strict=True):
+            slot.set(slot.get() + added.get())
     _put(code, [held], sums, block.first)
 
 

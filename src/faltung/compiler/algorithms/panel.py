@@ -133,27 +133,36 @@ def _copy(
         many = code.smaller(columns, channels)
         with code.either(many >= code.lanes) as (long, short):
             with long:
-                _turn(code, first, source.strides[0], line, columns, channels)
+                turn(code, first, source.strides[0], (channels, columns), line, channels)
             with short:
                 _gather(code, first, source, line, columns, channels, channels)
     else:
         _gather(code, first, source, line, columns, channels, channels)
 
 
-def _turn(
-    code: Code, first: Pointer, along_c: Int, line: Pointer, columns: Int, channels: Int
+def turn(
+    code: Code, first: Pointer, apart: Int, counts: tuple[Int, Int], to: Pointer, pitch: Int
 ) -> None:
-    """Copy [channel][x] to [x][channel] in squares; the last square of a line overlaps."""
+    """Copy [i][j] to [j][i] in squares; the last square of a line overlaps.
+
+    Args:
+        code: The function being written.
+        first: Where it begins.
+        apart: Elements from one i to the next; those of an i lie side by side.
+        counts: Numbers of i and of j, both at least a vector's.
+        to: Where it goes.
+        pitch: Elements from one j to the next there.
+    """
     lanes = code.lanes
-    with code.loop((channels + (lanes - 1)) // lanes) as block:
-        c = code.smaller(block * lanes, channels - lanes)
-        rows = [first + (c + i) * along_c for i in range(lanes)]
-        with code.loop((columns + (lanes - 1)) // lanes) as step:
-            x = code.smaller(step * lanes, columns - lanes)
-            square = [code.load(row + x) for row in rows]
-            to = code.settled(line + x * channels + c)
-            for i, vector in enumerate(code.transposed(square)):
-                code.store(vector, to + i * channels)
+    with code.loop((counts[0] + (lanes - 1)) // lanes) as block:
+        i = code.smaller(block * lanes, counts[0] - lanes)
+        rows = [first + (i + u) * apart for u in range(lanes)]
+        with code.loop((counts[1] + (lanes - 1)) // lanes) as step:
+            j = code.smaller(step * lanes, counts[1] - lanes)
+            square = [code.load(row + j) for row in rows]
+            corner = code.settled(to + j * pitch + i)
+            for u, vector in enumerate(code.transposed(square)):
+                code.store(vector, corner + u * pitch)
 
 
 def _gather(

@@ -11,6 +11,7 @@ WINDOWS = {(2, 2), (3, 3), (5, 5)}
 CHANNELS = 32  # fewer channels on either side, and the transforms cost more than they save
 PIXELS = 49  # fewer outputs an image, and too many tiles hang over its edge
 SHORTEST = 2900  # pixels at least that a gradient of 5x5 weights sums
+FLAT = 6  # rows of outputs at least that a gradient of weights sums
 LEAST = 98  # pixels at least that a gradient of weights sums: its sums go to memory and back
 CHAIN = 64  # channels at least that an input gradient sums with tiles of 6 x 6 elements
 LARGE = 784  # outputs of an image at least that tiles of 4 x 4 are for
@@ -75,13 +76,18 @@ def _too_wrong(problem: Problem, part: Correlation) -> str | None:
         return None
     if problem.dilation != (1, 1) and (part.window == (5, 5) or problem.direction == "weight"):
         return "torch sums such dilated windows in short chains, and its error is less than half"
-    if part.window != (5, 5) or problem.direction == "forward":
-        return None
-    if problem.direction == "input":
-        words = "for input gradients with 5x5 windows its error is more than twice torch's"
-        return None if chained(problem) else words
+    if problem.direction == "weight":
+        return _too_wrong_weights(problem, part)
+    if part.window == (5, 5) and problem.direction == "input" and not chained(problem):
+        return "for input gradients with 5x5 windows its error is more than twice torch's"
+    return None
+
+
+def _too_wrong_weights(problem: Problem, part: Correlation) -> str | None:
+    if part.window[0] > 2 and problem.result[0] < FLAT:
+        return f"torch sums images of less than {FLAT} rows in short chains, with half its error"
     pixels = problem.images * math.prod(problem.result)
-    if pixels < SHORTEST:
+    if part.window == (5, 5) and pixels < SHORTEST:
         return f"for 5x5 weights its error is too large below {SHORTEST} pixels, here {pixels}"
     return None
 

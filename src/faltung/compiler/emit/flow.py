@@ -48,9 +48,9 @@ class Flow:
         """Return LLVM's value of an index."""
         return I64(value) if isinstance(value, int) else value.value
 
-    def argument(self, place: int) -> Int:
+    def argument(self, place: Index) -> Int:
         """Return the integer argument at a place of the argument block."""
-        at = self.builder.gep(self._arguments, [I64(place)], source_etype=I64)
+        at = self.builder.gep(self._arguments, [self.raw(place)], source_etype=I64)
         return Int(self, self.builder.load(at, typ=I64))
 
     def pointer(self, place: int, kind: str = "f32") -> Pointer:
