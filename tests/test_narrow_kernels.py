@@ -1,5 +1,7 @@
 """Kernels of few outputs against the definition."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch
 from agreeing import FORMS, assert_agrees, data
 from convolving import HOST, TARGETS, Conv, Way, asked, computed, defined, normal
 from faltung.compiler import machine, planner
-from faltung.compiler.algorithms import narrow_plan
+from faltung.compiler.algorithms import narrow_blocks, narrow_plan
 from faltung.compiler.problem import parse
 from layouts import LAYOUTS
 from test_kernel_bits import assert_same_alone, assert_same_for_teams
@@ -134,3 +136,12 @@ def test_first_layers_are_planned() -> None:
     for layout in ("rows", "channels"):
         problem = parse(f"conv input ic3ih224oc64kh7sh2ph3 {layout}")
         assert planner.explain(problem, HOST, 2).plan.algorithm == "narrow"
+
+
+@pytest.mark.parametrize("text", ["ic4ih200000iw1oc2kh3kw1ph1pw0", "input ic3ih2048oc64kh32sh32"])
+def test_plans_of_many_rows_and_phases_are_made_at_once(text: str) -> None:
+    problem = parse(text)
+    assert narrow_plan.refuses(problem, machine.host()) is None
+    with mock.patch.object(narrow_blocks, "_cut", wraps=narrow_blocks._cut) as made:
+        narrow_plan.plans(problem, machine.host(), 2)
+    assert made.call_count < 2000

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from agreeing import assert_agrees, convs
 from convolving import TARGETS, Conv, Way, computed, normal
+from faltung import functional as F
 from faltung.compiler import machine, planner
-from faltung.compiler.algorithms import planar_plan
+from faltung.compiler.algorithms import planar, planar_plan
 from faltung.compiler.problem import parse
 from strategies import few
 from test_kernel_bits import assert_same_alone, assert_same_for_teams
@@ -115,6 +116,8 @@ def test_layers_of_few_products_in_nchw_take_it(text: str) -> None:
         ("ic29ih32oc40kh3ph1", "256 products"),
         ("ic129ih32oc40kh1", "128 products"),
         ("ic8ih32oc24kh3ph1", "too few"),
+        ("ic8ih32iw7oc40kh3ph1", "shorter than a vector"),
+        ("ic8ih32oc42kh3ph12dh12", "many lie in padding"),
         ("ic8ih9oc40kh3ph1", "too empty"),
     ],
 )
@@ -130,3 +133,20 @@ def test_avx512_is_compiled_where_it_cannot_run(text: str) -> None:
         made = step.spec.emit(AVX512).text()
         assert len(machine.compile_object(made, AVX512)) > 1000
         assert "zmm" in machine.instructions(made, AVX512)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 24, 64, 256])
+@pytest.mark.parametrize("height", [131, 149, 169, 211])
+def test_rows_of_a_plan_are_no_shorter_than_a_vector(height: int, threads: int) -> None:
+    problem = parse(f"ic128ih{height}iw1oc32kh1")
+    for target in TARGETS.values():
+        if planar_plan.refuses(problem, target) is None:
+            (plan,) = planar_plan.plans(problem, target, threads)
+            columns = plan.steps[0].numbers[planar.SIZES.index("columns")]
+            assert columns >= target.lanes
+
+
+def test_columns_that_lie_apart_are_left_to_others() -> None:
+    w, wide = torch.ones(64, 3, 3, 3), torch.arange(3 * 64 * 256.0).view(1, 3, 64, 256) % 7
+    for x in (wide[..., ::2], wide.mT, wide[..., :1].expand(1, 3, 64, 128)):
+        assert torch.equal(F.conv2d(x, w, stride=2), torch.conv2d(x.contiguous(), w, stride=2))

@@ -145,7 +145,8 @@ def _fits(plan: Plan, problem: Problem) -> bool:
 
     They are not where padding or dilation is far larger than the image: torch is better there.
     """
-    size = 0 if plan.preparation is None else plan.preparation.size
+    first = plan.preparation
+    size = 0 if first is None else first.size + first.without
     numbers = (abs(number) for step in plan.called for number in step.numbers)
     if plan.workspace + size > SMALL + 4 * problem.bytes or max(numbers, default=0) >= 2**62:
         return False

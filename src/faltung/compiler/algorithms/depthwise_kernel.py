@@ -98,7 +98,7 @@ def _task(code: Code, spec: Spec, a: Any, unit: Int, image: Int, block: Int) -> 
     base = a.source + image * a.source_image
     target = a.target + image * a.target_image
     if spec.layout == "rows":
-        for p in range(spec.fan[0]):
+        with code.loop(spec.fan[0]) as p:
             plane = base + (unit * spec.fan[0] + p) * a.source_channel
             depthwise_rows.bring(code, a.form, plane, first, rows, a.room + p * a.plane)
         with code.loop(spec.fan[1]) as q:

@@ -1,8 +1,9 @@
 """How sums of few outputs are cut: channels of a pass, rows of a task, the panel of all phases."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from faltung.compiler.algorithms.argument_block import rounded
 from faltung.compiler.algorithms.correlation import Correlation
@@ -32,30 +33,30 @@ class Area:
     tile: tuple[int, int]
     channels: int
 
-    @property
+    @cached_property
     def first(self) -> tuple[int, int]:
         """Row and column of the source that the first row and column of pixels reads first."""
         row, column = (min(job.origin[axis] for job in self.jobs) for axis in (0, 1))
         return row, column
 
-    @property
+    @cached_property
     def reach(self) -> int:
         """Rows that a row of pixels reads, less one."""
         ends = (job.origin[0] + (job.window[0] - 1) * job.dilation[0] for job in self.jobs)
         return max(ends) - self.first[0]
 
-    @property
+    @cached_property
     def result(self) -> tuple[int, int]:
         """Rows and columns of the phase that has most."""
         rows, columns = (max(job.result[axis] for job in self.jobs) for axis in (0, 1))
         return rows, columns
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Columns that are read."""
         return max(job.last[1] for job in self.jobs) - self.first[1] + 1
 
-    @property
+    @cached_property
     def pitch(self) -> int:
         """Elements from one row to the next: zeros behind one may be those before the other."""
         length, left = self.jobs[0].size[1], -self.first[1]
@@ -63,12 +64,12 @@ class Area:
             return length
         return min(self.width, max(length + left, self.width - left, self.result[1]))
 
-    @property
+    @cached_property
     def taps(self) -> int:
         """Taps of the phase that has most."""
         return max(math.prod(job.window) for job in self.jobs)
 
-    @property
+    @cached_property
     def phases(self) -> list[int]:
         """The numbers of the phases, see `narrow_form.PHASE`."""
         numbers, packed = [], 0
@@ -112,7 +113,7 @@ def cut(area: Area, images: int, target: Target, team: int) -> tuple[Cut, float]
     """Return the blocks that make the slowest thread fastest, and its cycles."""
     lines, channels = area.result[0], some(area, target)
     best, least = _cut(area, lines, channels), math.inf
-    for blocks in range(1, lines + 1):
+    for blocks in _counts(lines, team):
         made = _cut(area, blocks, channels)
         if blocks < lines and 4 * made.private > SECOND * target.l2:
             continue
@@ -123,6 +124,18 @@ def cut(area: Area, images: int, target: Target, team: int) -> tuple[Cut, float]
         if cycles < least:
             best, least = made, cycles
     return best, least
+
+
+def _counts(lines: int, team: int) -> Iterator[int]:
+    """Give numbers of blocks: the fewest for each height, and as many as all threads share."""
+    blocks = 1
+    while True:
+        yield blocks
+        yield min(-(-blocks // team) * team, lines)
+        rows = -(-lines // blocks)
+        if rows == 1:
+            return
+        blocks = -(-lines // (rows - 1))
 
 
 def _cut(area: Area, blocks: int, channels: int) -> Cut:

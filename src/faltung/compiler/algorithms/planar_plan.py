@@ -29,12 +29,15 @@ def refuses(problem: Problem, target: Target) -> str | None:
     if problem.operation != "conv" or problem.direction == "weight" or problem.pool:
         return "it makes outputs or input gradients of convolutions, and does not pool them"
     jobs, empty = correlations(problem)
-    if len(jobs) != 1 or empty or len(parted(simplified(jobs[0]))) > 1:
-        return "it takes what is one correlation, and meets little padding"
+    if len(jobs) != 1 or empty:
+        return "it takes what is one correlation"
     job = simplified(jobs[0])
-    if (job.source[3] != 1 and job.stride[1] == 1) or job.target[3] != 1:
+    if job.source[3] != 1 or job.target[3] != 1:
         return "the elements of a row must lie side by side in both tensors"
-    return _misfit(*_counts(problem), job, target)
+    misfit = _misfit(*_counts(problem), job, target)
+    if misfit is None and len(parted(job)) > 1:
+        return "it sums all taps of a window, and here many lie in padding"
+    return misfit
 
 
 def _misfit(channels: int, outputs: int, job: Correlation, target: Target) -> str | None:
@@ -42,8 +45,10 @@ def _misfit(channels: int, outputs: int, job: Correlation, target: Target) -> st
     most = POINT if job.window == (1, 1) else CHAIN
     if channels * math.prod(job.window) > most:
         return f"sums of more than {most} products are for tiles of many outputs"
-    if job.result[1] < target.lanes or outputs < LEAST:
-        return "rows or outputs are too few"
+    if outputs < LEAST:
+        return f"below {LEAST} outputs a group, too few share what is brought into a panel"
+    if job.result[1] < target.lanes:
+        return "rows of outputs are shorter than a vector"
     filled = min(_filled(shape, outputs, job, target) for shape in _shapes(target))
     if filled > WASTE * outputs * math.prod(job.result):
         return "vectors along these rows are too empty"
@@ -97,7 +102,10 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     (whole,), _ = correlations(problem)
     jobs = dict.fromkeys(simplified(whole, longest) for longest in LINES)
     ways = [
-        _plan(problem, target, threads, job, shape) for job in jobs for shape in _shapes(target)
+        _plan(problem, target, threads, job, shape)
+        for job in jobs
+        if job.result[1] >= target.lanes
+        for shape in _shapes(target)
     ]
     return [min(ways, key=lambda plan: plan.cost)]
 

@@ -11,7 +11,8 @@ WINDOWS = {(2, 2), (3, 3), (5, 5)}
 CHANNELS = 32  # fewer channels on either side, and the transforms cost more than they save
 PIXELS = 49  # fewer outputs an image, and too many tiles hang over its edge
 SHORTEST = 2900  # pixels at least that a gradient of 5x5 weights sums
-FLAT = 6  # rows of outputs at least that a gradient of weights sums
+FLAT = 6, 10  # rows of outputs at least that a gradient of weights sums, and where they are
+WIDE = 64  # as long
 LEAST = 98  # pixels at least that a gradient of weights sums: its sums go to memory and back
 CHAIN = 64  # channels at least that an input gradient sums with tiles of 6 x 6 elements
 LARGE = 784  # outputs of an image at least that tiles of 4 x 4 are for
@@ -78,14 +79,18 @@ def _too_wrong(problem: Problem, part: Correlation) -> str | None:
         return "torch sums such dilated windows in short chains, and its error is less than half"
     if problem.direction == "weight":
         return _too_wrong_weights(problem, part)
-    if part.window == (5, 5) and problem.direction == "input" and not chained(problem):
-        return "for input gradients with 5x5 windows its error is more than twice torch's"
+    if problem.direction != "input":
+        return None
+    if problem.window == (2, 2) or (problem.window == (5, 5) and not chained(problem)):
+        return "for such input gradients its error is more than twice torch's"
     return None
 
 
 def _too_wrong_weights(problem: Problem, part: Correlation) -> str | None:
-    if part.window[0] > 2 and problem.result[0] < FLAT:
-        return f"torch sums images of less than {FLAT} rows in short chains, with half its error"
+    rows, columns = problem.result
+    least = FLAT[columns >= WIDE]
+    if part.window[0] > 2 and rows < least:
+        return f"torch sums images of less than {least} such rows in short chains"
     pixels = problem.images * math.prod(problem.result)
     if part.window == (5, 5) and pixels < SHORTEST:
         return f"for 5x5 weights its error is too large below {SHORTEST} pixels, here {pixels}"
@@ -95,12 +100,15 @@ def _too_wrong_weights(problem: Problem, part: Correlation) -> str | None:
 def chained(problem: Problem) -> bool:
     """Say whether torch sums an input gradient in one chain that is long enough for large tiles.
 
-    Where the weights are in channels_last, it computes in channels_last, whatever dy is.
+    Where the weights are in channels_last, it computes in channels_last, whatever dy is; in short
+    chains where the padding is not half the window.
     """
+    (top, bottom, left, right), half = problem.padding, [size // 2 for size in problem.window]
     last = dense_strides(problem.channels // problem.groups, problem.window, channels_last=True)
     return (
         problem.direction == "input"
         and problem.stride == problem.dilation == (1, 1)
+        and [top, left] == [bottom, right] == half
         and problem.strides[1] == last
         and problem.outputs >= CHAIN
     )
