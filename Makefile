@@ -26,8 +26,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --cov=faltung --cov-report=
-	$(BIN)/coverage report --include='*/geometry.py,*/errors.py,*/settings.py,*/functional/*.py,*/nn/*.py' --show-missing --fail-under=100
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --cov --cov-report=term-missing:skip-covered
 
 $(BENCH_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'

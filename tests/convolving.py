@@ -24,6 +24,7 @@ from faltung.compiler.algorithms import (
     amx_weight_plan,
     dense_plan,
     dense_weight_plan,
+    effort,
     narrow_plan,
     planar_plan,
     winograd_plan,
@@ -209,10 +210,9 @@ def planned(problem: Problem, way: Way) -> Plan:
         algorithm = amx_weight_plan if problem.direction == "weight" else amx_plan
     unrolled = 0 if way.general else dense_plan.UNROLLED
     with (
-        mock.patch.multiple(dense_plan, SERIAL=0, UNROLLED=unrolled),
-        mock.patch.object(dense_weight_plan, "SERIAL", 0),
-        mock.patch.multiple(planar_plan, SERIAL=0, LEAST=1, WASTE=1000),
-        mock.patch.object(narrow_plan, "SERIAL", 0),
+        mock.patch.object(effort, "SERIAL", 0),
+        mock.patch.object(dense_plan, "UNROLLED", unrolled),
+        mock.patch.multiple(planar_plan, LEAST=1, WASTE=1000),
         mock.patch.object(amx_plan, "SERIAL", 0),
         mock.patch.object(amx_weight_plan, "SERIAL", 0),
         mock.patch.object(amx_blocks, "FMA", 1e-9),  # vectors are never expected to be faster

@@ -38,7 +38,6 @@ LAYERS = [
         "compiler.algorithms.interleaved",
         "compiler.algorithms.parts",
         "compiler.algorithms.undilated",
-        "compiler.algorithms.winograd_groups",
         "compiler.emit.code",
     ],
     [
@@ -54,7 +53,6 @@ LAYERS = [
         "compiler.emit.tiles",
     ],
     [
-        "compiler.algorithms.amx_weight_panel",
         "compiler.algorithms.depthwise_sums",
         "compiler.algorithms.narrow_form",
         "compiler.algorithms.output",
@@ -68,6 +66,7 @@ LAYERS = [
     ],
     [
         "compiler.algorithms.amx_form",
+        "compiler.algorithms.amx_weight_panel",
         "compiler.algorithms.argument_block",
         "compiler.algorithms.dense_sum",
         "compiler.algorithms.dense_weight_sum",
@@ -86,6 +85,7 @@ LAYERS = [
         "compiler.algorithms.dense_weight",
         "compiler.algorithms.depthwise_channels",
         "compiler.algorithms.depthwise_form",
+        "compiler.algorithms.effort",
         "compiler.algorithms.narrow_blocks",
         "compiler.algorithms.narrow_weights",
         "compiler.algorithms.planar",
@@ -109,6 +109,7 @@ LAYERS = [
         "compiler.algorithms.phases",
         "compiler.algorithms.pooling_channels",
         "compiler.algorithms.pooling_scatter",
+        "compiler.algorithms.winograd_groups",
         "compiler.algorithms.winograd_kernels",
         "compiler.algorithms.winograd_weight",
     ],

@@ -90,6 +90,12 @@ class Problem:
         return self.groups if self.operation == "conv" else self.channels
 
     @property
+    def read_and_made(self) -> Pair:
+        """Channels of a group: those that an output or input gradient is made of, and its own."""
+        counts = self.channels // self.groups, self.outputs // self.groups
+        return counts if self.direction == "forward" else counts[::-1]
+
+    @property
     def bytes(self) -> int:
         """Bytes of all tensors, each once."""
         x = self.images * self.channels * self.size[0] * self.size[1]

@@ -66,8 +66,7 @@ class ChannelsLeft:
         """Copy a row of a channel, padding included; zeros where there is no such row."""
         code, a = self._code, self._a
         height, width = source.size
-        low = code.smaller(code.larger(a.left, 0), columns)
-        high = code.smaller(code.larger(width + a.left, low), columns)
+        low, high = panel.inside(code, a.left, width, columns)
         with code.either((y >= 0) & (y < height) & (channel < a.channels)) as (there, nothing):
             with there:
                 panel.zeros(code, to, low)

@@ -43,10 +43,7 @@ def refuses(problem: Problem, target: Target) -> str | None:
 
 
 def _work(problem: Problem, job: Correlation) -> Work:
-    channels, outputs = problem.channels, problem.outputs
-    if problem.direction == "input":
-        channels, outputs = outputs, channels
-    channels, outputs = channels // problem.groups, outputs // problem.groups
+    channels, outputs = problem.read_and_made
     products = amx_products.count(problem)
     longest = PANEL // (2 * amx_products.PIECES[products] * channels)
     small = simplified(job, min(max(longest, amx.PIXELS), FLATTEN))

@@ -10,6 +10,7 @@ their padding, as long as it lies between them.
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from faltung.compiler.algorithms import panel
 from faltung.compiler.emit import Code, Int, Pointer, Variable, Vector, shorts
 
 SQUARE = 16  # channels or outputs of a register, and lanes of a vector
@@ -115,8 +116,8 @@ def bring_input(
     """
     _end(code, a, to, block)
     span = a.pitch * a.stride_column
-    low = code.smaller(code.larger(a.left, 0), span)
-    count = code.smaller(code.larger(a.width + a.left, low), span) - low
+    low, high = panel.inside(code, a.left, a.width, span)
+    count = high - low
     many = code.smaller(a.slice, SQUARE)
     with (
         code.loop(block.images) as image,

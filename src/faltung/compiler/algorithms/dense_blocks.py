@@ -9,7 +9,6 @@ from faltung.compiler.algorithms.weights import Packing
 from faltung.compiler.problem import Problem
 from faltung.compiler.target import Target
 
-SERIAL = 600_000  # products below which a second thread costs more than it brings
 PASS = 1280  # products of a pass; the weights of a tile, 80 KiB, stream from a second cache
 PACKED = {"channels": 0.3, "rows": 0.7, "any": 2.0}  # cycles an element, into a panel
 WRITTEN = {"channels": 0.25, "rows": 0.6, "any": 2.0}  # cycles an element, from staging

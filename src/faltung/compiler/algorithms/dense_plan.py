@@ -6,11 +6,10 @@ Each correlation of a problem (see `correlation`) is one call of the kernel.
 import math
 from dataclasses import dataclass
 
-from faltung.compiler.algorithms import dense, dense_sum, packing, tile
+from faltung.compiler.algorithms import dense, dense_sum, effort, packing, tile
 from faltung.compiler.algorithms.argument_block import FLAGS, rounded
 from faltung.compiler.algorithms.correlation import Correlation, correlations, simplified
 from faltung.compiler.algorithms.dense_blocks import (
-    SERIAL,
     Cut,
     blocks,
     cut,
@@ -18,7 +17,7 @@ from faltung.compiler.algorithms.dense_blocks import (
     woven_channels,
 )
 from faltung.compiler.algorithms.fill import filling
-from faltung.compiler.algorithms.finite import looking
+from faltung.compiler.algorithms.finite import guard
 from faltung.compiler.algorithms.interleaved import Interleaved, interleaved
 from faltung.compiler.algorithms.parts import parted
 from faltung.compiler.algorithms.weights import Packing
@@ -29,7 +28,6 @@ from faltung.compiler.target import Target
 NAME = "dense"
 UNROLLED = 32  # products of a segment up to which its loop is unrolled, for a kernel of its own
 SEGMENT = 96  # products of a segment from which a block of its own costs next to nothing
-KEPT = 1 << 13  # packed weights, in elements, from which it pays to keep them
 
 
 def refuses(problem: Problem, target: Target) -> str | None:
@@ -69,17 +67,12 @@ def _plan(
 
     Where some elements are met by none (`empty`), all are filled first.
     """
-    channels, outputs = problem.channels, problem.outputs
-    if problem.direction == "input":
-        channels, outputs = outputs, channels
-    channels, outputs = channels // problem.groups, outputs // problem.groups
-    team = min(threads, FLAGS // 2) if problem.macs > SERIAL else 1
+    channels, outputs = problem.read_and_made
+    team = effort.team(problem, threads)
     judged = problem.direction == "forward" and len(parts[0]) > 1
-    bordered = problem.direction == "input" and not all(
-        job.inside for jobs in parts for job in jobs
-    )
     steps: list[Step] = []
-    packs: list[Step] = [looking(problem)] if bordered else []
+    packs = guard(problem, [job for jobs in parts for job in jobs])
+    flags = FLAGS * (judged or len(packs) > 0)
     words: list[str] = []
     packed, workspace, cycles = 0, 0, 0.0
     if empty:
@@ -102,10 +95,10 @@ def _plan(
             packed += rounded(made.groups * made.packing.group)
             workspace = max(workspace, room)
     said = f"{len(words)} correlations: " * (len(words) > 1) + "; ".join(dict.fromkeys(words))
-    first = Preparation(4 * packed, tuple(packs), optional=False, pays=packed >= KEPT)
+    first = Preparation(4 * packed, tuple(packs), optional=False, pays=packed >= effort.KEPT)
     cycles += packed / team
-    room = 4 * (FLAGS * (judged or bordered) + team * workspace)
-    return Plan(NAME, said, tuple(steps), room, team, cycles / 3.2e9, first)
+    room = 4 * (flags + team * workspace)
+    return Plan(NAME, said, tuple(steps), room, team, cycles / effort.HERTZ, first)
 
 
 def _long(division: Cut) -> bool:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from faltung.compiler.algorithms import strips
+from faltung.compiler.algorithms import effort, strips
 from faltung.compiler.algorithms.correlation import Correlation
 from faltung.compiler.algorithms.dense_blocks import PACKED
 from faltung.compiler.algorithms.dense_weight_form import Form, tiling
@@ -164,7 +164,7 @@ def _cuts(job: Correlation, form: Form, block: Block, team: int, target: Target)
                 held = strip + (own if block.parts == 1 else 0)
                 yield Cut(
                     height, count, tall, slice_, in_task, tiles, apart, panel, places, sums,
-                    held, cycles / 3.2e9,
+                    held, cycles / effort.HERTZ,
                 )  # fmt: skip
 
 

@@ -2,10 +2,9 @@
 
 import math
 
-from faltung.compiler.algorithms import strips
+from faltung.compiler.algorithms import effort, strips
 from faltung.compiler.algorithms.argument_block import rounded
 from faltung.compiler.algorithms.correlation import weighing
-from faltung.compiler.algorithms.dense_blocks import SERIAL
 from faltung.compiler.algorithms.dense_weight import Spec
 from faltung.compiler.algorithms.dense_weight_blocks import Block, Cut, block, cut
 from faltung.compiler.algorithms.dense_weight_form import Form, form
@@ -30,7 +29,7 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     made = form(problem, target)
     job = weighing(problem, math.prod(problem.result))
     pixels = block(problem, job, made, target)
-    team = threads if problem.macs > SERIAL else 1
+    team = effort.team(problem, threads)
     share = cut(job, made, pixels, team, target)
     single = pixels.parts == 1
     spec = Spec(

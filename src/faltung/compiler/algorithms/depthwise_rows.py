@@ -35,8 +35,7 @@ class Source:
 
     def columns(self, code: Code) -> tuple[Int, Int]:
         """Return the panel's first column inside the image and the number of those columns."""
-        low = code.smaller(code.larger(self.left, 0), self.width)
-        high = code.smaller(code.larger(self.size[1] + self.left, low), self.width)
+        low, high = panel.inside(code, self.left, self.size[1], self.width)
         return low, high - low
 
 

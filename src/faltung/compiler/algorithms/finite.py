@@ -6,10 +6,12 @@ computes the call.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from faltung.compiler.algorithms import planes
 from faltung.compiler.algorithms.argument_block import flag, read_arguments
+from faltung.compiler.algorithms.correlation import Correlation
 from faltung.compiler.emit import Index, Program
 from faltung.compiler.plan import Step
 from faltung.compiler.problem import Problem
@@ -60,6 +62,12 @@ class Finite:
             with code.when(code.all_below(worst.get(), math.inf).negated()):
                 code.store_int(1, flag(code, a.workspace))
         return program
+
+
+def guard(problem: Problem, jobs: Iterable[Correlation]) -> list[Step]:
+    """Return the step that looks at a problem's weights, where zeros around dy would meet them."""
+    inside = problem.direction == "forward" or all(job.inside for job in jobs)
+    return [] if inside else [looking(problem)]
 
 
 def looking(problem: Problem) -> Step:

@@ -46,8 +46,8 @@ def _row(
 ) -> None:
     """Bring a row of so many channels, with zeros where it lies outside."""
     height, width = source.size
-    low = code.smaller(code.larger(planes.left, 0), planes.width)
-    columns = code.smaller(code.larger(width + planes.left, low), planes.width) - low
+    low, high = panel.inside(code, planes.left, width, planes.width)
+    columns = high - low
     at = base + y * source.strides[1] + (low - planes.left) * source.strides[2]
     to = start + low
 

@@ -7,10 +7,11 @@ the same panels and are made in one call.
 import math
 from collections.abc import Sequence
 
+from faltung.compiler.algorithms import effort
 from faltung.compiler.algorithms.argument_block import rounded
 from faltung.compiler.algorithms.correlation import Correlation, correlations, simplified
 from faltung.compiler.algorithms.fill import filling
-from faltung.compiler.algorithms.finite import looking
+from faltung.compiler.algorithms.finite import guard
 from faltung.compiler.algorithms.narrow import Spec
 from faltung.compiler.algorithms.narrow_blocks import Area, cut, some
 from faltung.compiler.algorithms.narrow_weights import Pack
@@ -20,8 +21,6 @@ from faltung.compiler.target import Target
 
 NAME = "narrow"
 LONGEST = 256  # products that a channel may have
-SERIAL = 600_000  # products below which a second thread costs more than it brings
-KEPT = 1 << 13  # packed weights, in elements, from which it pays to keep them
 
 
 def refuses(problem: Problem, target: Target) -> str | None:
@@ -34,7 +33,7 @@ def refuses(problem: Problem, target: Target) -> str | None:
         return "it makes outputs or input gradients of convolutions"
     if problem.pool or problem.groups > 1:
         return "it takes one group of channels, and does not pool what it makes"
-    outputs, channels = _counts(problem)
+    channels, outputs = problem.read_and_made
     if channels == 1:
         return "one input channel is for depthwise kernels, or fills vectors of outputs"
     return _unfit(problem, outputs, target)
@@ -54,12 +53,6 @@ def _unfit(problem: Problem, outputs: int, target: Target) -> str | None:
     if sum(taps) == 1 and layout(jobs[0].source[:4]) == "channels":
         return "one tap does not pay for bringing channels that lie side by side into planes"
     return None
-
-
-def _counts(problem: Problem) -> tuple[int, int]:
-    """Return how many outputs there are, and how many channels each is summed over."""
-    counts = problem.outputs, problem.channels
-    return counts if problem.direction == "forward" else counts[::-1]
 
 
 def _jobs(problem: Problem) -> tuple[list[Correlation], bool]:
@@ -88,10 +81,10 @@ def _direct(problem: Problem, jobs: Sequence[Correlation], outputs: int, target:
 def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     """Return the one plan."""
     jobs, empty = _jobs(problem)
-    outputs, channels = _counts(problem)
+    channels, outputs = problem.read_and_made
     vectors, job = _vectors(outputs, target), jobs[0]
     direct = _direct(problem, jobs, outputs, target)
-    team = threads if problem.macs > SERIAL else 1
+    team = effort.team(problem, threads)
     area = Area(jobs, direct, (outputs, vectors * target.lanes), channels)
     made, cycles = cut(area, problem.images, target, team)
     each, phases = some(area, target), area.phases
@@ -107,11 +100,12 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
         len(jobs), area.result[0], made.blocks, made.private, *phases,
     )  # fmt: skip
     pack = Pack(problem.kind, outputs)
-    packs = [Step(pack, (channels, len(jobs), *job.weights[1:5], *phases))]
-    if problem.direction == "input" and not all(job.inside for job in jobs):
-        packs.insert(0, looking(problem))
+    packing = Step(pack, (channels, len(jobs), *job.weights[1:5], *phases))
+    packs = [*guard(problem, jobs), packing]
     packed = sum(math.prod(job.window) for job in jobs) * channels * outputs
-    first = Preparation(4 * rounded(packed), tuple(packs), optional=False, pays=packed >= KEPT)
+    first = Preparation(
+        4 * rounded(packed), tuple(packs), optional=False, pays=packed >= effort.KEPT
+    )
     words = (
         f"{outputs} outputs x {area.tile[1]} pixels in registers, "
         + f"{len(jobs)} phases, " * (len(jobs) > 1)
@@ -119,4 +113,5 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
         f"{each} channels a pass"
     )
     steps = [filling(problem)] * empty + [Step(spec, numbers)]
-    return [Plan(NAME, words, tuple(steps), 4 * team * made.private, team, cycles / 3.2e9, first)]
+    room, seconds = 4 * team * made.private, cycles / effort.HERTZ
+    return [Plan(NAME, words, tuple(steps), room, team, seconds, first)]

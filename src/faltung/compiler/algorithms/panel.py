@@ -73,8 +73,7 @@ def fill(
     """
     channels = panel.channels
     height, width = source.size
-    low = code.smaller(code.larger(left, 0), panel.width)
-    high = code.smaller(code.larger(width + left, low), panel.width)
+    low, high = inside(code, left, width, panel.width)
     blocks = (panel.total + (channels - 1)) // channels
     with code.loop(blocks) as block, code.loop(rows) as row:
         line = panel.base + block * panel.plane + panel.at(row, 0)
@@ -98,6 +97,19 @@ def fill(
                     _copy(code, source, first, to, high - low, channels)
             with otherwise:
                 zeros(code, line, panel.width * channels)
+
+
+def inside(code: Code, left: Index, size: Int, width: Int) -> tuple[Int, Int]:
+    """Return the first of a panel's columns inside the image, and the column behind the last.
+
+    Args:
+        code: The function being written.
+        left: Columns of padding on the left, less the columns to skip.
+        size: Columns of the image.
+        width: Columns of the panel.
+    """
+    low = code.smaller(code.larger(left, 0), width)
+    return low, code.smaller(code.larger(size + left, low), width)
 
 
 def zeros(code: Code, at: Pointer, count: Index) -> None:

@@ -25,7 +25,7 @@ SIZES = (
     "source_image", "source_channel", "source_row", "source_offset",
     "target_image", "target_channel", "target_row", "target_offset",
     "top", "left", "window_rows", "window_columns", "stride_row", "tap_row", "tap_column",
-    "panel_width", "segment", "plane", "pitch", "vectors", "held", "apart",
+    "pitch", "segment", "plane", "vectors", "held", "apart",
     "packed", "rows", "blocks", "chunks", "tiles_in_chunk", "private",
 )  # fmt: skip
 UNROLL = 4
@@ -162,7 +162,7 @@ def _bring(
     rows = (lines - 1) * a.stride_row + (a.window_rows - 1) * a.tap_row + 1
     form = depthwise_rows.Source(
         (a.height, a.width), a.source_row, code.constant(1), True,
-        a.left, a.panel_width, a.pitch, a.segment, spec.stride,
+        a.left, a.pitch, a.pitch, a.segment, spec.stride,
     )  # fmt: skip
     with code.loop(a.channels) as c:
         plane = base + c * a.source_channel

@@ -3,9 +3,10 @@
 import math
 from dataclasses import dataclass
 
+from faltung.compiler.algorithms import effort
 from faltung.compiler.algorithms.argument_block import FLAGS, rounded
 from faltung.compiler.algorithms.correlation import Correlation, correlations, simplified
-from faltung.compiler.algorithms.finite import looking
+from faltung.compiler.algorithms.finite import guard
 from faltung.compiler.algorithms.parts import parted
 from faltung.compiler.algorithms.planar import Spec
 from faltung.compiler.algorithms.planar_weights import Pack
@@ -16,8 +17,6 @@ from faltung.compiler.target import Target
 
 NAME = "planar"
 CHAIN = 256  # products of a sum, at most: a longer chain would round too much
-SERIAL = 600_000  # products below which a second thread costs more than it brings
-KEPT = 1 << 13  # packed weights, in elements, from which it pays to keep them
 POINT = 128  # the same for windows of one tap: of more, their panel leaves the first cache
 LEAST = 32  # outputs of a group
 WASTE = 1.2  # times as many products as are needed, at most
@@ -34,7 +33,7 @@ def refuses(problem: Problem, target: Target) -> str | None:
     job = simplified(jobs[0])
     if job.source[3] != 1 or job.target[3] != 1:
         return "the elements of a row must lie side by side in both tensors"
-    misfit = _misfit(*_counts(problem), job, target)
+    misfit = _misfit(*problem.read_and_made, job, target)
     if misfit is None and len(parted(job)) > 1:
         return "it sums all taps of a window, and here many lie in padding"
     return misfit
@@ -53,12 +52,6 @@ def _misfit(channels: int, outputs: int, job: Correlation, target: Target) -> st
     if filled > WASTE * outputs * math.prod(job.result):
         return "vectors along these rows are too empty"
     return None
-
-
-def _counts(problem: Problem) -> tuple[int, int]:
-    """Return channels and outputs of a group."""
-    counts = problem.channels // problem.groups, problem.outputs // problem.groups
-    return counts if problem.direction == "forward" else counts[::-1]
 
 
 def _filled(shape: tuple[int, int], outputs: int, job: Correlation, target: Target) -> int:
@@ -114,8 +107,8 @@ def _plan(
     problem: Problem, target: Target, threads: int, job: Correlation, shape: tuple[int, int]
 ) -> Plan:
     """Return the plan of a correlation in tiles of a shape."""
-    channels, outputs = _counts(problem)
-    team = min(threads, FLAGS // 2) if problem.macs > SERIAL else 1
+    channels, outputs = problem.read_and_made
+    team = effort.team(problem, threads)
     products, tiles = channels * math.prod(job.window), -(-outputs // shape[0])
     points = job.window == (1, 1) and job.inside and job.stride == (1, 1)
     spec = Spec(
@@ -133,24 +126,22 @@ def _plan(
         problem.images, problem.groups, channels, outputs, *job.size, *job.result,
         *job.source[:3], job.source[4], *job.target[:3], job.target[4],
         -job.origin[0], -job.origin[1], *job.window, job.stride[0], *job.dilation,
-        pitch, segment, plane, pitch, made.vectors, held, apart,
+        pitch, segment, plane, made.vectors, held, apart,
         packed, made.rows, -(-job.result[0] // made.rows), -(-tiles // in_chunk), in_chunk,
         made.private,
     )  # fmt: skip
     run = _run(job, channels)
     sizes = (problem.groups, outputs, channels, *job.window, *job.weights, run, packed)
-    packs = [Step(Pack(problem.kind, shape[0]), sizes)]
-    if problem.direction == "input" and not job.inside:
-        packs.insert(0, looking(problem))
+    packs = [*guard(problem, [job]), Step(Pack(problem.kind, shape[0]), sizes)]
     size = problem.groups * tiles * packed
-    first = Preparation(4 * size, tuple(packs), optional=False, pays=size >= KEPT)
+    first = Preparation(4 * size, tuple(packs), optional=False, pays=size >= effort.KEPT)
     words = (
         f"{shape[0]} channels x {shape[1] * target.lanes} pixels in registers, {made.rows} rows a "
         f"task, panels of {channels} channels"
     )
     room = 4 * (FLAGS * (len(packs) > 1) + team * made.private)
     cycles = made.cycles + size / team
-    return Plan(NAME, words, (Step(spec, numbers),), room, team, cycles / 3.2e9, first)
+    return Plan(NAME, words, (Step(spec, numbers),), room, team, cycles / effort.HERTZ, first)
 
 
 def _run(job: Correlation, channels: int) -> int:
@@ -181,9 +172,10 @@ def _blocks(
     best = _Blocks(1, 1, (0, 0, 0), 0, 0, math.inf)
     for rows in range(1, min(lines, 512) + 1):
         vectors = -(-rows * each // wide) * wide
-        apart = plane(channels * wide * target.lanes)
-        planes = wide * target.lanes, vectors // wide * apart, apart
-        if not spec.points:
+        if spec.points:
+            apart = plane(channels * wide * target.lanes)
+            planes = wide * target.lanes, vectors // wide * apart, apart
+        else:
             own = plane(((rows - 1) * job.stride[0] + reach) * pitch)
             planes = own, channels * own, 0
         private = rounded(2 * (products + 3 * vectors) + planes[1])

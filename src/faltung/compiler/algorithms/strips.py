@@ -6,7 +6,7 @@ are written may reach into the next pixel, which is written later.
 
 from dataclasses import dataclass
 
-from faltung.compiler.algorithms.panel import Source, zeros
+from faltung.compiler.algorithms.panel import Source, inside, zeros
 from faltung.compiler.emit import Code, Index, Int, Pointer
 
 LINE = 16  # float32 elements of a cache line
@@ -73,20 +73,19 @@ def fill(code: Code, source: Source, strips: Strips, top: Index, left: Index, ro
         rows: Rows to write.
     """
     height = strips.height
-    low = code.smaller(code.larger(left, 0), strips.width)
-    high = code.smaller(code.larger(source.size[1] + left, low), strips.width)
+    low, high = inside(code, left, source.size[1], strips.width)
     with code.loop(rows) as row:
         line = strips.base + row * strips.width * height
         y = row - top
-        with code.either((y >= 0) & (y < source.size[0])) as (inside, outside):
-            with inside:
+        with code.either((y >= 0) & (y < source.size[0])) as (there, nothing):
+            with there:
                 first = source.base + y * source.strides[1] + (low - left) * source.strides[2]
                 _body(code, source, first, strips, line + low * height, high - low)
                 with code.when(high - low < strips.width), code.loop(strips.count) as q:
                     at = line + q * strips.plane
                     zeros(code, at, low * height)
                     zeros(code, at + high * height, (strips.width - high) * height)
-            with outside, code.loop(strips.count) as q:
+            with nothing, code.loop(strips.count) as q:
                 zeros(code, line + q * strips.plane, strips.width * height)
 
 

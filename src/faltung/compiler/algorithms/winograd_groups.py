@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from faltung.compiler.algorithms.correlation import Correlation
+from faltung.compiler.algorithms.effort import HERTZ
 from faltung.compiler.problem import Problem, dense_strides
 from faltung.compiler.target import Target
 
@@ -117,4 +118,4 @@ def chained(problem: Problem) -> bool:
 def seconds(problem: Problem, tiles: int, size: int, target: Target, threads: int) -> float:
     """Return the expected time: `size` products a tile, and a quarter for the rest."""
     products = tiles * size * problem.channels * problem.outputs
-    return products * 1.25 / (2 * target.lanes) / threads / 3.2e9
+    return products * 1.25 / (2 * target.lanes) / threads / HERTZ

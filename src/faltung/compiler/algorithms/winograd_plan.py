@@ -45,19 +45,19 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     """Return the one plan."""
     threads = min(threads, FLAGS // 2)
     jobs, _ = apart(problem)
-    channels, outputs = problem.channels, problem.outputs
-    if problem.direction == "input":
-        channels, outputs = outputs, channels
+    channels, outputs = problem.read_and_made
     side, taps = _side(problem, jobs[0]), jobs[0].window[0]
-    spec = Spec(
-        layout(jobs[0].source[:4]), layout(jobs[0].target[:4]), problem.kind, problem.bias,
-        problem.summand, problem.activation, problem.pool, side, taps, False,
-        _block(problem, side), shape(target, -(-outputs // target.lanes)),
-    )  # fmt: skip
-    transform = winograd_kernels.Transform(problem.kind, side, taps, spec.tile[1] * target.lanes)
+    tile = shape(target, -(-outputs // target.lanes))
+    transform = winograd_kernels.Transform(problem.kind, side, taps, tile[1] * target.lanes)
     kernels = list(dict.fromkeys(job.weights[1:] for job in jobs))
     kept, room = winograd_kernels.preparation(transform, channels, outputs, kernels, threads)
-    spec = replace(spec, apart=_apart(problem, jobs, spec, kept.size, channels, target, threads))
+    block = 4 * (side + taps - 1) ** 2 * channels * LEAST  # bytes
+    spec = Spec(
+        layout(jobs[0].source[:4]), layout(jobs[0].target[:4]), problem.kind, problem.bias,
+        problem.summand, problem.activation, problem.pool, side, taps,
+        kept.size <= FEW and block <= _held(target) and _even(problem, jobs, side, threads),
+        _block(problem, side), tile,
+    )  # fmt: skip
     steps, tiles, without = [], 0, 0
     for job in jobs:
         rows, columns = (-(-n // side) for n in job.result)
@@ -103,27 +103,15 @@ def _block(problem: Problem, side: int) -> int:
     forward = problem.direction == "forward"
     if problem.precision != "highest" or (forward and side != 4):
         return 0
-    channels = problem.channels if forward else problem.outputs
+    channels, _ = problem.read_and_made
     channels //= 2 if side == 4 and not forward else 1
     return 16 if side == 4 and channels < 64 else 32 if channels < 128 else 64
 
 
-def _apart(
-    problem: Problem,
-    jobs: list[Correlation],
-    spec: Spec,
-    prepared: int,
-    channels: int,
-    target: Target,
-    threads: int,
-) -> bool:
-    """Say whether each thread transforms tiles of its own: where weights are few, and tiles many.
-
-    All weights are read for every block of tiles, which lies in the second cache.
-    """
-    rows = [problem.images * -(-job.result[0] // spec.outputs) for job in jobs]
-    even = all(n % threads == 0 or n >= UNEVEN * threads for n in rows)
-    return even and prepared <= FEW and 4 * spec.size**2 * channels * LEAST <= _held(target)
+def _even(problem: Problem, jobs: list[Correlation], side: int, threads: int) -> bool:
+    """Say whether threads that transform tiles of their own would have the same to do."""
+    rows = [problem.images * -(-job.result[0] // side) for job in jobs]
+    return all(n % threads == 0 or n >= UNEVEN * threads for n in rows)
 
 
 def _held(target: Target) -> int:

@@ -17,6 +17,11 @@ from faltung.compiler.emit.values import (
     Pointer,
     Variable,
     Vector,
+    lanes_of,
+    numbers,
+    shaped,
+    spread,
+    whole,
 )
 
 
@@ -40,34 +45,22 @@ class Code(Flow):
     def fill(self, number: float, lanes: int | None = None) -> Vector:
         """Return a vector whose elements are all one number."""
         count = self.lanes if lanes is None else lanes
-        if count == 1:
-            return Vector(self, ir.Constant(F32, number))
-        return Vector(self, ir.Constant(ir.VectorType(F32, count), [number] * count))
+        each = number if count == 1 else [number] * count
+        return Vector(self, ir.Constant(shaped(F32, count), each))
 
     def spread(self, scalar: Vector, lanes: int | None = None) -> Vector:
         """Return a vector whose elements are all one scalar."""
         count = self.lanes if lanes is None else lanes
-        if count == 1:
-            return scalar
-        kind = ir.VectorType(F32, count)
-        one = self.builder.insert_element(ir.Constant(kind, ir.Undefined), scalar.value, I32(0))
-        zeros = ir.Constant(ir.VectorType(I32, count), [0] * count)
-        return Vector(
-            self, self.builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), zeros)
-        )
+        return Vector(self, spread(self.builder, scalar.value, count))
 
     def load(self, at: Pointer, lanes: int | None = None) -> Vector:
         """Read elements as float32; bfloat16 is widened, exactly."""
         count = self.lanes if lanes is None else lanes
         if at.kind == "f32":
-            kind = F32 if count == 1 else ir.VectorType(F32, count)
-            return Vector(self, self.builder.load(at.value, align=4, typ=kind))
-        short, wide = (I16, I32) if count == 1 else (ir.VectorType(k, count) for k in (I16, I32))
-        bits = self.builder.zext(self.builder.load(at.value, align=2, typ=short), wide)
-        bits = self.builder.shl(bits, self._whole(16, count))
-        return Vector(
-            self, self.builder.bitcast(bits, F32 if count == 1 else ir.VectorType(F32, count))
-        )
+            return Vector(self, self.builder.load(at.value, align=4, typ=shaped(F32, count)))
+        short = self.builder.load(at.value, align=2, typ=shaped(I16, count))
+        bits = self.builder.shl(self.builder.zext(short, shaped(I32, count)), whole(I32, 16, count))
+        return Vector(self, self.builder.bitcast(bits, shaped(F32, count)))
 
     def broadcast(self, at: Pointer, lanes: int | None = None) -> Vector:
         """Read one element into all elements of a vector."""
@@ -79,16 +72,10 @@ class Code(Flow):
             self.builder.store(value.value, at.value, align=4)
             return
         near = self.rounded(value, "bf16").value
-        count = near.type.count if isinstance(near.type, ir.VectorType) else 1
-        wide, short = (I32, I16) if count == 1 else (ir.VectorType(k, count) for k in (I32, I16))
-        bits = self.builder.lshr(self.builder.bitcast(near, wide), self._whole(16, count))
-        self.builder.store(self.builder.trunc(bits, short), at.value, align=2)
-
-    @staticmethod
-    def _whole(number: int, count: int) -> Any:
-        if count == 1:
-            return ir.Constant(I32, number)
-        return ir.Constant(ir.VectorType(I32, count), [number] * count)
+        count = lanes_of(near)
+        bits = self.builder.bitcast(near, shaped(I32, count))
+        bits = self.builder.lshr(bits, whole(I32, 16, count))
+        self.builder.store(self.builder.trunc(bits, shaped(I16, count)), at.value, align=2)
 
     def load_int(self, at: Pointer) -> Int:
         """Read an "i64" element."""
@@ -116,7 +103,7 @@ class Code(Flow):
 
     def shuffle(self, a: Vector, b: Vector, places: Sequence[int]) -> Vector:
         """Return elements of two vectors, numbered through, at these places."""
-        mask = ir.Constant(ir.VectorType(I32, len(places)), list(places))
+        mask = numbers(I32, *places)
         return Vector(self, self.builder.shuffle_vector(a.value, b.value, mask))
 
     def transposed(self, rows: Sequence[Vector]) -> list[Vector]:
@@ -152,7 +139,7 @@ class Code(Flow):
     def largest(self, most: Vector, value: Vector) -> Vector:
         """Return the larger of `most` and the magnitude of a value; NaN is larger than infinity."""
         size = self._intrinsic("llvm.fabs", value)
-        wide = ir.VectorType(I32, size.type.count)
+        wide = shaped(I32, size.type.count)
         # Without a sign, floating-point numbers are ordered as their bits are.
         bits, held = (self.builder.bitcast(v, wide) for v in (size, most.value))
         larger = self.builder.select(self.builder.icmp_signed(">", bits, held), bits, held)
@@ -177,7 +164,7 @@ class Code(Flow):
         count = self.lanes if lanes is None else lanes
         if count == 1:
             return self.load(at, 1)
-        made = ir.Constant(ir.VectorType(F32, count), ir.Undefined)
+        made = ir.Constant(shaped(F32, count), ir.Undefined)
         for lane in range(count):
             element = self.load(at + lane * step, 1).value
             made = self.builder.insert_element(made, element, I32(lane))
@@ -201,21 +188,21 @@ class Code(Flow):
         """Return what a store to elements of a kind and a load would give."""
         if kind == "f32":
             return value
-        shape = value.value.type
-        count = shape.count if isinstance(shape, ir.VectorType) else 1
-        b, wide = self.builder, I32 if count == 1 else ir.VectorType(I32, count)
-        bits = b.bitcast(value.value, wide)
-        odd = b.and_(b.lshr(bits, self._whole(16, count)), self._whole(1, count))
-        near = b.add(b.add(bits, self._whole(0x7FFF, count)), odd)
-        near = b.select(value.is_nan().value, b.or_(bits, self._whole(0x400000, count)), near)
-        return Vector(self, b.bitcast(b.and_(near, self._whole(0xFFFF0000, count)), shape))
+        b, count = self.builder, lanes_of(value.value)
+        bits = b.bitcast(value.value, shaped(I32, count))
+        odd = b.and_(b.lshr(bits, whole(I32, 16, count)), whole(I32, 1, count))
+        near = b.add(b.add(bits, whole(I32, 0x7FFF, count)), odd)
+        near = b.select(value.is_nan().value, b.or_(bits, whole(I32, 0x400000, count)), near)
+        return Vector(
+            self, b.bitcast(b.and_(near, whole(I32, 0xFFFF0000, count)), value.value.type)
+        )
 
     def spread_int(self, value: Index, lanes: int | None = None) -> Vector:
         """Return 32-bit integers that are all one number."""
         count = self.lanes if lanes is None else lanes
         short = self.builder.trunc(self.raw(value), I32)
         bits = Vector(self, self.builder.bitcast(short, F32))
-        kind = I32 if count == 1 else ir.VectorType(I32, count)
+        kind = shaped(I32, count)
         return Vector(self, self.builder.bitcast(self.spread(bits, count).value, kind))
 
     def add_ints(self, a: Vector, b: Vector) -> Vector:
@@ -225,8 +212,7 @@ class Code(Flow):
     def load_ints(self, at: Pointer, lanes: int | None = None) -> Vector:
         """Read "i32" elements."""
         count = self.lanes if lanes is None else lanes
-        kind = I32 if count == 1 else ir.VectorType(I32, count)
-        return Vector(self, self.builder.load(at.value, align=4, typ=kind))
+        return Vector(self, self.builder.load(at.value, align=4, typ=shaped(I32, count)))
 
     def store_short(self, value: Index, at: Pointer) -> None:
         """Write an integer to an "i32" element."""
@@ -234,13 +220,8 @@ class Code(Flow):
 
     def store_positions(self, offsets: Vector, base: Index, step: int, at: Pointer) -> None:
         """Write base + lane * step + offsets[lane] to "i64" elements that lie side by side."""
-        kind = offsets.value.type
-        count = kind.count if isinstance(kind, ir.VectorType) else 1
-        long = I64 if count == 1 else ir.VectorType(I64, count)
-        b, bases = self.builder, self.raw(base)
+        b, count = self.builder, lanes_of(offsets.value)
+        bases = spread(b, self.raw(base), count)
         if count > 1:
-            zeros = ir.Constant(ir.VectorType(I32, count), [0] * count)
-            nothing = ir.Constant(long, ir.Undefined)
-            bases = b.shuffle_vector(b.insert_element(nothing, bases, I32(0)), nothing, zeros)
-            bases = b.add(bases, ir.Constant(long, [lane * step for lane in range(count)]))
-        b.store(b.add(b.sext(offsets.value, long), bases), at.value, align=8)
+            bases = b.add(bases, numbers(I64, *[lane * step for lane in range(count)]))
+        b.store(b.add(b.sext(offsets.value, shaped(I64, count)), bases), at.value, align=8)

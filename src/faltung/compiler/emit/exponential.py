@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from llvmlite import ir
-
 from faltung.compiler.emit.code import Code
-from faltung.compiler.emit.values import I32, Vector
+from faltung.compiler.emit.values import I32, Vector, lanes_of, shaped, whole
 
 LOG2_E = 1.4426950408889634
 LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440e-4  # the first has nine bits: n times it is exact
@@ -23,7 +21,7 @@ def exponential(code: Code, value: Vector) -> Vector:
     Source: S. L. Moshier, Cephes mathematical library, `expf`: n = round(x / ln 2), a polynomial
     for the rest, and two factors that make 2^n, so that neither overflows before the result does.
     """
-    count = value.value.type.count if isinstance(value.value.type, ir.VectorType) else 1
+    count = lanes_of(value.value)
 
     def fill(number: float) -> Vector:
         return code.fill(number, count)
@@ -40,25 +38,17 @@ def exponential(code: Code, value: Vector) -> Vector:
         total = code.fma(total, rest, fill(coefficient))
     total = code.fma(total, rest * rest, rest) + fill(1)
     b = code.builder
-    whole = b.sub(
-        b.bitcast(shifted.value, _kind(count)), b.bitcast(fill(MAGIC).value, _kind(count))
-    )
-    half = b.ashr(whole, _number(1, count))
+    bits = shaped(I32, count)
+    power = b.sub(b.bitcast(shifted.value, bits), b.bitcast(fill(MAGIC).value, bits))
+    half = b.ashr(power, whole(I32, 1, count))
     first, second = (
         Vector(code, b.bitcast(_power(b, part, count), value.value.type))
-        for part in (half, b.sub(whole, half))
+        for part in (half, b.sub(power, half))
     )
     return total * first * second
 
 
 def _power(builder: Any, exponent: Any, count: int) -> Any:
     """Return the bits of 2 to the power of small whole numbers."""
-    return builder.shl(builder.add(exponent, _number(127, count)), _number(23, count))
-
-
-def _kind(count: int) -> Any:
-    return I32 if count == 1 else ir.VectorType(I32, count)
-
-
-def _number(value: int, count: int) -> Any:
-    return I32(value) if count == 1 else ir.Constant(_kind(count), [value] * count)
+    biased = builder.add(exponent, whole(I32, 127, count))
+    return builder.shl(biased, whole(I32, 23, count))

@@ -6,7 +6,17 @@ from typing import Any
 
 from llvmlite import ir
 
-from faltung.compiler.emit.values import F32, I64, PTR, VOID, Condition, Index, Int, Pointer
+from faltung.compiler.emit.values import (
+    F32,
+    I64,
+    PTR,
+    VOID,
+    Condition,
+    Index,
+    Int,
+    Pointer,
+    numbers,
+)
 from faltung.compiler.target import Target
 
 
@@ -46,7 +56,7 @@ class Flow:
 
     def raw(self, value: Index) -> Any:
         """Return LLVM's value of an index."""
-        return I64(value) if isinstance(value, int) else value.value
+        return numbers(I64, value) if isinstance(value, int) else value.value
 
     def argument(self, place: Index) -> Int:
         """Return the integer argument at a place of the argument block."""

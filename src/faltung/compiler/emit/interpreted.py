@@ -12,12 +12,12 @@ from typing import Any
 from llvmlite import ir
 
 from faltung.compiler.emit.code import Code
-from faltung.compiler.emit.values import F32, I32, I64, PTR, VOID
+from faltung.compiler.emit.values import F32, I32, I64, PTR, VOID, shaped, spread, whole
 
 TILE = 1024  # bytes
 ROWS = PAIRS = 16
 I8 = ir.IntType(8)
-FLOATS, WORDS = ir.VectorType(F32, PAIRS), ir.VectorType(I32, PAIRS)
+FLOATS, WORDS = shaped(F32, PAIRS), shaped(I32, PAIRS)
 EXPONENT, SIGN, UPPER = 0x7F800000, 0x80000000, 0xFFFF0000
 
 
@@ -74,9 +74,9 @@ def _dot(b: ir.IRBuilder, total: Any, left: Any, right: Any) -> None:
             four = b.mul(pair, I64(4))
             one = b.load(_place(b, left, b.add(_rows(b, row), four)), align=4, typ=I32)
             many = b.load(_place(b, right, _rows(b, pair)), align=64, typ=WORDS)
-            spread = _spread(b, one)
+            beside = spread(b, one, PAIRS)
             for slot, half in zip(sums, (_low, _high), strict=True):
-                product = [_flushed(b, b.bitcast(half(b, v), FLOATS)) for v in (spread, many)]
+                product = [_flushed(b, b.bitcast(half(b, v), FLOATS)) for v in (beside, many)]
                 now = b.load(slot, typ=FLOATS)
                 b.store(_flushed(b, b.call(fma, [*product, now])), slot)
         both = _flushed(b, b.fadd(*(b.load(slot, typ=FLOATS) for slot in sums)))
@@ -116,13 +116,8 @@ def _flushed(b: ir.IRBuilder, value: Any) -> Any:
     return b.bitcast(b.select(small, b.and_(bits, _whole(SIGN)), bits), FLOATS)
 
 
-def _spread(b: ir.IRBuilder, word: Any) -> Any:
-    nothing = ir.Constant(WORDS, ir.Undefined)
-    return b.shuffle_vector(b.insert_element(nothing, word, I32(0)), nothing, _whole(0))
-
-
 def _whole(number: int) -> Any:
-    return ir.Constant(WORDS, [number] * PAIRS)
+    return whole(I32, number, PAIRS)
 
 
 def _rows(b: ir.IRBuilder, row: Any) -> Any:

@@ -1,26 +1,20 @@
 """Positions of maxima and minima: 64-bit integers in vectors, compared, narrowed and counted."""
 
-from typing import Any
-
-from llvmlite import ir
-
 from faltung.compiler.emit.code import Code
-from faltung.compiler.emit.values import I32, I64, Index, Int, Mask, Pointer, Variable, Vector
-
-
-def _shaped(kind: Any, lanes: int) -> Any:
-    return kind if lanes == 1 else ir.VectorType(kind, lanes)
-
-
-def _spread(code: Code, value: Index, lanes: int) -> Any:
-    """Return 64-bit integers that are all one number."""
-    raw = code.raw(value)
-    if lanes == 1:
-        return raw
-    nothing = ir.Constant(_shaped(I64, lanes), ir.Undefined)
-    one = code.builder.insert_element(nothing, raw, I32(0))
-    zeros = ir.Constant(_shaped(I32, lanes), [0] * lanes)
-    return code.builder.shuffle_vector(one, nothing, zeros)
+from faltung.compiler.emit.values import (
+    I32,
+    I64,
+    Index,
+    Int,
+    Mask,
+    Pointer,
+    Variable,
+    Vector,
+    numbers,
+    shaped,
+    spread,
+    whole,
+)
 
 
 def distances(code: Code, at: Pointer, start: tuple[Index, int], stop: Int, lanes: int) -> Vector:
@@ -33,15 +27,13 @@ def distances(code: Code, at: Pointer, start: tuple[Index, int], stop: Int, lane
         stop: Distances from here on, and those below 0, become -1.
         lanes: Number of elements.
     """
-    b, kind = code.builder, _shaped(I32, lanes)
-    base = _spread(code, start[0], lanes)
+    b, kind = code.builder, shaped(I32, lanes)
+    base = spread(b, code.raw(start[0]), lanes)
     if lanes > 1 and start[1]:
-        steps = ir.Constant(base.type, [lane * start[1] for lane in range(lanes)])
-        base = b.add(base, steps)
-    whole = b.sub(b.load(at.value, align=8, typ=_shaped(I64, lanes)), base)
-    inside = b.icmp_unsigned("<", whole, _spread(code, stop, lanes))
-    nowhere = ir.Constant(kind, -1 if lanes == 1 else [-1] * lanes)
-    return Vector(code, b.select(inside, b.trunc(whole, kind), nowhere))
+        base = b.add(base, numbers(I64, *[lane * start[1] for lane in range(lanes)]))
+    far = b.sub(b.load(at.value, align=8, typ=shaped(I64, lanes)), base)
+    inside = b.icmp_unsigned("<", far, spread(b, code.raw(stop), lanes))
+    return Vector(code, b.select(inside, b.trunc(far, kind), whole(I32, -1, lanes)))
 
 
 def equal(code: Code, a: Vector, b: Vector) -> Mask:
@@ -56,12 +48,11 @@ class Counts:
         self.code = code
         self._held: dict[int, Variable] = {}
         for lanes in widths:
-            zeros = ir.Constant(_shaped(I32, lanes), 0 if lanes == 1 else [0] * lanes)
-            self._held[lanes] = code.variable(Vector(code, zeros))
+            self._held[lanes] = code.variable(Vector(code, whole(I32, 0, lanes)))
 
     def add(self, mask: Mask, lanes: int) -> None:
         """Count the true elements of a mask."""
-        more = self.code.builder.sext(mask.value, _shaped(I32, lanes))
+        more = self.code.builder.sext(mask.value, shaped(I32, lanes))
         held = self._held[lanes]
         held.set(Vector(self.code, self.code.builder.sub(held.get().value, more)))
 

@@ -7,10 +7,8 @@ three pieces add up to the number, and two to within 2^-17 of it, as long as non
 
 from typing import Any
 
-from llvmlite import ir
-
 from faltung.compiler.emit.code import Code
-from faltung.compiler.emit.values import I16, I32, Pointer, Vector
+from faltung.compiler.emit.values import I16, I32, Pointer, Vector, shaped, whole
 
 UPPER = 0xFFFF0000
 HALF = 0x8000
@@ -36,30 +34,24 @@ def pieces(code: Code, value: Vector, count: int) -> list[Vector]:
 def store(code: Code, piece: Vector, at: Pointer) -> None:
     """Write a vector of bfloat16 numbers to neighbouring "bf16" elements."""
     b, count = code.builder, piece.value.type.count
-    bits = b.lshr(b.bitcast(piece.value, _wide(count)), _whole(16, count))
-    b.store(b.trunc(bits, ir.VectorType(I16, count)), at.value, align=2)
+    bits = b.lshr(b.bitcast(piece.value, shaped(I32, count)), whole(I32, 16, count))
+    b.store(b.trunc(bits, shaped(I16, count)), at.value, align=2)
 
 
 def store_pairs(code: Code, first: Vector, second: Vector, at: Pointer) -> None:
     """Write two vectors of bfloat16 numbers, element by element in turn, to "bf16" elements."""
     b, count = code.builder, first.value.type.count
-    low, high = (b.bitcast(v.value, _wide(count)) for v in (first, second))
-    pair = b.or_(b.lshr(low, _whole(16, count)), _upper(code, high))
+    low, high = (b.bitcast(v.value, shaped(I32, count)) for v in (first, second))
+    pair = b.or_(b.lshr(low, whole(I32, 16, count)), _upper(code, high))
     b.store(pair, at.value, align=2)
 
 
 def _add(code: Code, value: Vector, number: int) -> Any:
     count = value.value.type.count
-    return code.builder.add(code.builder.bitcast(value.value, _wide(count)), _whole(number, count))
+    return code.builder.add(
+        code.builder.bitcast(value.value, shaped(I32, count)), whole(I32, number, count)
+    )
 
 
 def _upper(code: Code, bits: Any) -> Any:
-    return code.builder.and_(bits, _whole(UPPER, bits.type.count))
-
-
-def _wide(count: int) -> Any:
-    return ir.VectorType(I32, count)
-
-
-def _whole(number: int, count: int) -> Any:
-    return ir.Constant(_wide(count), [number] * count)
+    return code.builder.and_(bits, whole(I32, UPPER, bits.type.count))

@@ -1,6 +1,7 @@
 """Values of the emitted program: integers, truth values, addresses, vectors, variables."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Protocol, TypeAlias, Union
 
 from llvmlite import ir
@@ -12,6 +13,38 @@ VOID = ir.VoidType()
 SIZES = {"f32": 4, "bf16": 2, "i32": 4, "i64": 8}
 
 Index: TypeAlias = Union["Int", int]
+
+
+@cache
+def shaped(kind: Any, lanes: int) -> Any:
+    """Return the type of so many elements; one is a scalar."""
+    return kind if lanes == 1 else ir.VectorType(kind, lanes)
+
+
+@cache
+def numbers(kind: Any, *each: int) -> Any:
+    """Return whole numbers, one for each lane, as a constant."""
+    return ir.Constant(shaped(kind, len(each)), each if len(each) > 1 else each[0])
+
+
+@cache
+def whole(kind: Any, number: int, lanes: int) -> Any:
+    """Return a constant that is one whole number in all lanes."""
+    return numbers(kind, *[number] * lanes)
+
+
+def lanes_of(value: Any) -> int:
+    """Return how many elements a value of LLVM has."""
+    return value.type.count if isinstance(value.type, ir.VectorType) else 1
+
+
+def spread(builder: Any, scalar: Any, lanes: int) -> Any:
+    """Return a scalar in so many lanes."""
+    if lanes == 1:
+        return scalar
+    nothing = ir.Constant(shaped(scalar.type, lanes), ir.Undefined)
+    first = builder.insert_element(nothing, scalar, I32(0))
+    return builder.shuffle_vector(first, nothing, whole(I32, 0, lanes))
 
 
 class Writer(Protocol):

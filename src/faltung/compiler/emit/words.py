@@ -2,10 +2,18 @@
 
 from typing import Any
 
-from llvmlite import ir
-
 from faltung.compiler.emit.code import Code
-from faltung.compiler.emit.values import I64, Index, Pointer, Variable
+from faltung.compiler.emit.values import (
+    I32,
+    I64,
+    Index,
+    Pointer,
+    Variable,
+    numbers,
+    shaped,
+    spread,
+    whole,
+)
 
 ODD = 0x9E3779B97F4A7C15  # the golden ratio in 64 bits: places far apart get keys far apart
 HALF = 32
@@ -25,26 +33,20 @@ def mixed(code: Code, at: Pointer, place: Index, lanes: int) -> Words:
     word: a change of one word always changes its f, but for a chance of 2^-32.
     """
     b = code.builder
-    word = b.load(at.value, align=1, typ=_kind(lanes))
+    word = b.load(at.value, align=1, typ=shaped(I64, lanes))
     first = b.mul(code.raw(place), I64(ODD))
-    if lanes == 1:
-        key = first
-    else:
-        nothing = ir.Constant(_kind(lanes), ir.Undefined)
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
-        key = b.insert_element(nothing, first, ir.IntType(32)(0))
-        key = b.shuffle_vector(key, nothing, zeros)
-        steps = [lane * ODD % 2**64 for lane in range(lanes)]
-        key = b.add(key, ir.Constant(_kind(lanes), steps))
+    key = spread(b, first, lanes)
+    if lanes > 1:
+        key = b.add(key, numbers(I64, *[lane * ODD % 2**64 for lane in range(lanes)]))
     keyed = b.add(word, key)
-    low = b.and_(keyed, _whole(2**HALF - 1, lanes))
-    high = b.lshr(keyed, _whole(HALF, lanes))
+    low = b.and_(keyed, whole(I64, 2**HALF - 1, lanes))
+    high = b.lshr(keyed, whole(I64, HALF, lanes))
     return Words(code, b.add(b.mul(low, high), word))
 
 
 def zero(code: Code, lanes: int) -> Variable:
     """Return a variable of words that are zero."""
-    return code.variable(Words(code, _whole(0, lanes)))
+    return code.variable(Words(code, whole(I64, 0, lanes)))
 
 
 def add(code: Code, total: Variable, value: Words) -> None:
@@ -55,7 +57,7 @@ def add(code: Code, total: Variable, value: Words) -> None:
 def gathered(code: Code, total: Words, lanes: int) -> Words:
     """Return the sum of all words of a vector."""
     b = code.builder
-    parts = [b.extract_element(total.value, ir.IntType(32)(lane)) for lane in range(lanes)]
+    parts = [b.extract_element(total.value, I32(lane)) for lane in range(lanes)]
     found = parts[0]
     for part in parts[1:]:
         found = b.add(found, part)
@@ -65,11 +67,3 @@ def gathered(code: Code, total: Words, lanes: int) -> Words:
 def store(code: Code, words: Words, at: Pointer) -> None:
     """Write words."""
     code.builder.store(words.value, at.value, align=8)
-
-
-def _kind(lanes: int) -> Any:
-    return I64 if lanes == 1 else ir.VectorType(I64, lanes)
-
-
-def _whole(number: int, lanes: int) -> Any:
-    return I64(number) if lanes == 1 else ir.Constant(_kind(lanes), [number] * lanes)
