@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from agreeing import FORMS, data
-from convolving import TARGETS, Conv, Way, activated, again, asked, called, defined
+from convolving import HOST, TARGETS, Conv, Way, activated, again, asked, called, defined
 from faltung.compiler.algorithms import dense, packing
 from faltung.compiler.call import Call, ready
 from faltung.compiler.plan import Step
@@ -69,7 +69,13 @@ class Case:
     way: Way
 
 
-def cases(level: str) -> Iterator[Case]:
+def cases(level: str) -> list[Case]:
+    """Return all cases for this CPU's own level; the lesser ones have a third of them each."""
+    every, rank = [*all_cases(level)], [*TARGETS].index(level)
+    return every if TARGETS[level] == HOST else every[rank % 3 :: 3]
+
+
+def all_cases(level: str) -> Iterator[Case]:
     """Give all cases of a level; kernels for one window alone where the form is an ordinary one."""
     number = 0
     for direction in DIRECTIONS:

@@ -18,10 +18,10 @@ from oracle_pooling import every_window_sees
 
 Array = NDArray[np.float64]
 
-suite = settings(derandomize=True, max_examples=100, deadline=None, database=None)
+suite = settings(derandomize=True, max_examples=60, deadline=None, database=None)
 """Every run of the suite tries the same examples, and not many of them."""
 
-few = settings(suite, max_examples=40)
+few = settings(suite, max_examples=12)
 """For tests that run once for each of `FORMS`."""
 
 FORMS = ("number", "pair", "sides", "valid", "same", "same_upper", "same_lower", "full")

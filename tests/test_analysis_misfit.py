@@ -2,6 +2,7 @@
 
 import logging
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -11,12 +12,13 @@ import faltung
 import networks
 import zoo
 from faltung import nn as ours
+from faltung.analysis import misfit
 from faltung.analysis.inputs import parsed, tensors
 from faltung.errors import ArgumentError, ModelError, ShapeError
 
 
 def told(model: nn.Module, sizes: Any, error: type[Exception] = ShapeError) -> list[str]:
-    with pytest.raises(error) as caught:
+    with pytest.raises(error) as caught, mock.patch.object(misfit, "PATIENCE", 60):
         faltung.summary(model, sizes)
     return str(caught.value).splitlines()
 

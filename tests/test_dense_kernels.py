@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import oracle
@@ -66,7 +66,7 @@ def test_fixed_problems(direction: str, number: int) -> None:
 
 @pytest.mark.parametrize("level", TARGETS)
 @pytest.mark.parametrize("direction", DIRECTIONS)
-@settings(few, max_examples=25)
+@few
 @given(
     conv=convs(), form=st.sampled_from([*FORMS]), threads=st.integers(1, 2),
     seed=st.integers(0, 99),

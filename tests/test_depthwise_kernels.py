@@ -29,7 +29,7 @@ from strategies import suite
 
 SCRIPT = Path(__file__).with_name("depthwise_running.py")
 
-several = settings(suite, max_examples=8)
+several = settings(suite, max_examples=5)
 
 WIDE = [  # few rows of many columns, and the form in which they come
     (Conv(1, 8, 1, 1, (2, 10000), (3, 3), padding=(1, 1, 1, 1)), "nhwc"),

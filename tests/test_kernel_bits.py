@@ -14,7 +14,7 @@ from faltung.compiler.problem import DIRECTIONS
 from layouts import LAYOUTS
 from strategies import few
 
-several = settings(few, max_examples=8)
+several = settings(few, max_examples=5)
 
 LARGER = [
     Conv(3, 1, 24, 65, (17, 19), (3, 3), padding=(1, 1, 1, 1)),

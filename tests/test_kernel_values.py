@@ -19,7 +19,7 @@ from faltung.ops.theirs import convolution as theirs
 from layouts import LAYOUTS
 from strategies import few
 
-several = settings(few, max_examples=10)
+several = settings(few, max_examples=6)
 
 UNIT = 2.0**-24  # unit roundoff of float32
 STRANGE = [float("nan"), float("inf"), float("-inf")]

@@ -44,7 +44,7 @@ def test_whole_numbers_are_exact(name: str, direction: str, level: str) -> None:
         assert_agrees(direction, conv, form, Way(TARGETS[level], 1 + number, planar=True))
 
 
-@settings(few, max_examples=40)
+@settings(few, max_examples=20)
 @given(conv=convs(), form=st.sampled_from(FORWARD), threads=st.integers(1, 2), data=st.data())
 def test_any_problem(conv: Conv, form: str, threads: int, data: st.DataObject) -> None:
     conv = replace(conv, size=(conv.size[0], conv.size[1] + 48))

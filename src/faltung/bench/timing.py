@@ -14,7 +14,7 @@ Call = Callable[[], object]
 Context = Callable[[], AbstractContextManager[object]]
 Clock = Callable[[], float]
 
-SAMPLE = 1e-3  # seconds that one sample lasts at least, so that the clock does not matter
+SAMPLE = 5e-3  # seconds that one sample lasts at least: threads and clocks are slow to wake
 SHORT = 5e-3  # seconds; a shorter call is preceded by one that is not timed
 QUIET = 5e-3  # seconds within which the process must use next to no CPU before a sample
 PATIENCE = 40  # such periods at most

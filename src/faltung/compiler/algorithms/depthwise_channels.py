@@ -82,7 +82,7 @@ def pack(
     strides: tuple[Int, Int, Int],
     window: tuple[int, int],
     to: Pointer,
-    channels: Index,
+    channels: Int,
 ) -> None:
     """Copy the weights of a vector of channels as vectors, tap after tap.
 
@@ -94,11 +94,25 @@ def pack(
         to: Where they go.
         channels: Channels that exist, at most one vector.
     """
-    with code.loop(channels) as c, code.loop(window[0]) as r:
-        line = base + c * strides[0] + r * strides[1]
-        with code.loop(window[1]) as s:
-            value = code.load(line + s * strides[2], 1)
-            code.store(value, to + (r * window[1] + s) * code.lanes + c)
+    taps = window[0] * window[1]
+
+    def single() -> None:
+        with code.loop(channels) as c, code.loop(window[0]) as r:
+            line = base + c * strides[0] + r * strides[1]
+            with code.loop(window[1]) as s:
+                value = code.load(line + s * strides[2], 1)
+                code.store(value, to + (r * window[1] + s) * code.lanes + c)
+
+    if taps < code.lanes:
+        single()
+        return
+    near = strides[1].equals(window[1]) & strides[2].equals(1) & (channels >= code.lanes)
+    with code.either(near) as (whole, parts):
+        with whole:
+            counts = code.constant(code.lanes), code.constant(taps)
+            panel.turn(code, base, strides[0], counts, to, code.lanes)
+        with parts:
+            single()
 
 
 def deliver(

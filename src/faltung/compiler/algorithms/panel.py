@@ -153,7 +153,7 @@ def _copy(
 
 
 def turn(
-    code: Code, first: Pointer, apart: Int, counts: tuple[Int, Int], to: Pointer, pitch: Int
+    code: Code, first: Pointer, apart: Int, counts: tuple[Int, Int], to: Pointer, pitch: Index
 ) -> None:
     """Copy [i][j] to [j][i] in squares; the last square of a line overlaps.
 
