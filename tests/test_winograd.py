@@ -6,7 +6,7 @@ import torch
 from agreeing import FORMS, assert_agrees
 from convolving import TARGETS, Conv, Way, computed, normal
 from faltung.compiler import machine, planner
-from faltung.compiler.algorithms import undilated, winograd_plan
+from faltung.compiler.algorithms import undilated, winograd_plan, winograd_weight_plan
 from faltung.compiler.algorithms.correlation import correlations
 from faltung.compiler.problem import parse
 from layouts import LAYOUTS
@@ -170,3 +170,22 @@ def test_what_it_does_not_take_and_why(text: str, reason: str) -> None:
     refusals = dict(planner.explain(parse(text), machine.host(), 1).refusals)
     weight = text.startswith("weight")
     assert reason in refusals["winograd weight gradient" if weight else winograd_plan.NAME]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ic64ih56oc64kh3ph1",
+        "mb4ic64ih27oc192kh5ph2",
+        "mb8ic256ih14oc256kh3ph1",
+        "ic256ih56oc256kh3ph1",
+        "mb4ic192ih13oc384kh3ph1",
+        "ic512ih14oc512kh3ph1",
+    ],
+)
+def test_gradients_of_weights_hold_little_more_than_a_copy_of_what_they_read(text: str) -> None:
+    problem = parse(f"{text} weight f32 nchw nchw")
+    plan = winograd_weight_plan.plans(problem, machine.host(), 2)[0]
+    made = 4 * problem.channels * problem.outputs * problem.window[0] * problem.window[1]
+    read = problem.bytes - made
+    assert plan.workspace + made <= max(1.1 * (read + made), 2.1 * made)

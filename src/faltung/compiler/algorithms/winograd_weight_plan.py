@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from faltung.compiler.algorithms.argument_block import FLAGS, rounded
@@ -11,12 +12,15 @@ from faltung.compiler.algorithms.undilated import apart
 from faltung.compiler.algorithms.winograd_groups import LARGE, groups, seconds, unfit
 from faltung.compiler.algorithms.winograd_weight import Spec
 from faltung.compiler.plan import Plan, Step
-from faltung.compiler.problem import Pair, Problem, layout
+from faltung.compiler.problem import KINDS, Pair, Problem, layout
 from faltung.compiler.target import Target
 
 NAME = "winograd weight gradient"
-GROUP = 4 * 2**20  # bytes of transformed tiles that one call holds: sums are read again for each
-SUMS = 4 * 2**20  # bytes of sums that are held even where the gradient is smaller
+GROUP = 2**20  # float32 elements of transformed tiles at most that one call holds
+MORE = 0.08  # times what the tensors take, that may be held besides
+LEAST = 2**18  # elements that may be held even where the tensors have less
+TRANSFORM = 0.5  # cycles to transform an element of a tile
+SUM = 1.0  # cycles to read and write an element of the sums again
 
 
 def refuses(problem: Problem, target: Target) -> str | None:
@@ -37,14 +41,14 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
         jobs[0].window[0], _step_of(problem, jobs[0]), (height, vectors),
     )  # fmt: skip
     width = vectors * target.lanes
-    parts = _parts(problem, spec, width)
+    parts, held = _parts(problem, jobs, spec, width)
     tiles = -(-len(parts[0]) // width)
     calls = []
     for part, job in itertools.product(parts, jobs):
-        rows, columns = (-(-n // spec.outputs) for n in job.result)
-        row_bytes = 4 * spec.size**2 * columns * (problem.channels + tiles * width)
-        cut = groups(problem.images * rows, max(1, GROUP // row_bytes))
-        calls += [(_of(job, part), group, (rows, columns), part) for group in cut]
+        grid = _grid(job, spec)
+        row = spec.size**2 * grid[1] * (problem.channels + tiles * width)
+        cut = groups(problem.images * grid[0], max(1, held // row))
+        calls += [(_of(job, part), group, grid, part) for group in cut]
     padded = max(len(group) * grid[1] for _, group, grid, _ in calls) | 1  # as in `winograd_plan`
     units = max(len(group) for _, group, *_ in calls)
     found = []
@@ -65,15 +69,57 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     return [Plan(NAME, words, steps, room, threads, cost)]
 
 
-def _parts(problem: Problem, spec: Spec, width: int) -> list[range]:
-    """Return the outputs whose sums are held at once: all, or sums not larger than the gradient."""
-    most = max(problem.outputs * spec.taps**2, SUMS // (4 * problem.channels)) // spec.size**2
-    tiles = -(-problem.outputs // width)
-    each = -(-tiles // -(-tiles // max(1, most // width))) * width
-    return [
-        range(first, min(first + each, problem.outputs))
-        for first in range(0, problem.outputs, each)
-    ]
+def _parts(
+    problem: Problem, jobs: Sequence[Correlation], spec: Spec, width: int
+) -> tuple[list[range], int]:
+    """Return the outputs whose sums are held at once, and the elements left for transformed tiles.
+
+    Both together, and what two threads need, are as much as torch needs in NCHW, where it copies
+    what is read. Few sums leave room for many tiles, so that sums are seldom read again; but the
+    input is transformed for each part of the outputs. The rule does not know the threads, which
+    must not change bits.
+    """
+    tiles, channels = -(-problem.outputs // width), problem.channels
+    made = channels * problem.outputs * math.prod(problem.window)
+    read = problem.bytes // KINDS[problem.kind] - made
+    room = max(read + int(MORE * (read + made)), made, LEAST)
+    least, each, held = math.inf, 0, 0
+    for count in range(1, tiles + 1):
+        some = -(-tiles // count) * width
+        sums = spec.size**2 * channels * some
+        grids = [_grid(job, spec) for job in jobs]
+        own = max(_own(spec, channels, some, columns, width) for _, columns in grids)
+        left = min(room - sums - 2 * own, GROUP)
+        cycles = 0.0
+        for rows, columns in grids:
+            row = spec.size**2 * columns
+            calls = -(-problem.images * rows // max(1, left // (row * (channels + some))))
+            cycles += problem.images * rows * row * channels * TRANSFORM + calls * sums * SUM
+        if count * cycles < least:
+            least, each, held = count * cycles, some, left
+    firsts = range(0, problem.outputs, each)
+    return [range(first, min(first + each, problem.outputs)) for first in firsts], held
+
+
+def _span(spec: Spec, columns: int) -> int:
+    """Return how many elements a row of tiles spans."""
+    return columns * spec.outputs + spec.taps - 1
+
+
+def _own(spec: Spec, channels: int, outputs: int, columns: int, width: int) -> int:
+    """Return the elements that a thread needs: rows of input, or gradients, or weights of a tile.
+
+    All outputs of a part are meant, and the columns of tiles in a row.
+    """
+    span = _span(spec, columns)
+    rows = max(spec.size * span * channels, spec.outputs * span * outputs)
+    return max(rows, spec.taps**2 * channels * width)
+
+
+def _grid(job: Correlation, spec: Spec) -> Pair:
+    """Return the rows and columns of tiles of an image."""
+    rows, columns = (-(-n // spec.outputs) for n in job.result)
+    return rows, columns
 
 
 def _of(job: Correlation, part: range) -> Correlation:
@@ -120,10 +166,8 @@ def _step(
     products = gradients + rounded(spec.size**2 * tiles * padded * width)
     rows = products + rounded(spec.size**2 * tiles * (padded_channels + 1) * width)
     shared = rows + rounded(problem.bias * units * tiles * width)
-    span = columns * spec.outputs + spec.taps - 1
-    private = rounded(
-        max(spec.size * span * channels, spec.outputs * span * tiles * width, sums + 2 * run[0])
-    )
+    span = _span(spec, columns)
+    private = rounded(_own(spec, channels, tiles * width, columns, width) + 2 * run[0])
     numbers = (
         group.start, len(group), *grid, *ends, 1, channels, len(part),
         *job.size, *job.result, *job.source, *job.target,
