@@ -256,6 +256,7 @@ def test_a_fault_of_the_lab_is_one_answer(client: Client, monkeypatch: pytest.Mo
     answer = client.post("/api/compare/explain", json={"text": "a"})
     assert answer.status_code == 500
     assert fault(answer).startswith("the lab failed, which is a fault of its own")
+    assert answer.headers["connection"] == "close"
     assert client.get("/api/network").status_code == 200
 
 

@@ -149,7 +149,11 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def _(_: Request, error: Exception) -> Response:
         told = "the lab failed, which is a fault of its own: its terminal says where; please report"
-        return said(500, type(error).__name__, told)
+        answer = said(500, type(error).__name__, told)
+        answer.headers["Connection"] = (
+            "close"  # the server will close it: nothing may be sent there
+        )
+        return answer
 
     @app.exception_handler(RecursionError)
     async def _(_: Request, error: RecursionError) -> Response:
