@@ -7,6 +7,7 @@ that more special ones do not step in.
 A tensor pair (first, second) is (x, w) for "forward", (dy, w) for "input", (x, dy) for "weight".
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -212,6 +213,7 @@ def planned(problem: Problem, way: Way) -> Plan:
     with (
         mock.patch.object(effort, "SERIAL", 0),
         mock.patch.object(dense_plan, "UNROLLED", unrolled),
+        mock.patch.object(winograd_weight_plan, "DIRECT", math.inf),
         mock.patch.multiple(planar_plan, LEAST=1, WASTE=1000),
         mock.patch.object(amx_plan, "SERIAL", 0),
         mock.patch.object(amx_weight_plan, "SERIAL", 0),

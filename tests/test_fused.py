@@ -95,7 +95,7 @@ def test_fused_is_the_same_as_one_after_the_other(name: str, last: bool, level: 
     for activation, pool, added in every if TARGETS[level] == HOST else few:
         summand = residual if added else None
         expected = right([x, w, bias, summand], geometry, activation, pool)
-        for _ in range(3 if pool is None else 1):  # weights packed anew, prepared, and kept
+        for _ in range(3 if pool is None or fuses else 1):  # packed anew, prepared, and kept
             found = F.conv2d_fused(
                 x, w, bias, *geometry, residual=summand, activation=activation, pool=pool
             )

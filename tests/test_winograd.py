@@ -26,6 +26,7 @@ PROBLEMS = {  # and the directions in which Winograd's method takes them
     "2x2": (Conv(1, 1, 48, 32, (9, 11), (2, 2), padding=(1, 0, 0, 0)), BOTH[:1]),
 }  # fmt: skip
 UNEVEN = {  # tiles of 6 elements round
+    "parts": (Conv(1, 1, 32, 330, (30, 30), (3, 3), padding=(1, 1, 1, 1)), FIRST[1:]),
     "4x4 tiles": (Conv(2, 1, 48, 40, (28, 31), (3, 3), padding=(1, 1, 1, 0)), FIRST),
     "5x5": (Conv(17, 1, 32, 48, (13, 15), (5, 5), padding=(2, 1, 2, 2), flip=True), FIRST),
 }
@@ -181,10 +182,13 @@ def test_what_it_does_not_take_and_why(text: str, reason: str) -> None:
         "ic256ih56oc256kh3ph1",
         "mb4ic192ih13oc384kh3ph1",
         "ic512ih14oc512kh3ph1",
+        "ic512ih56oc128kh3ph1",
+        "mb64ic48ih20oc400kh3ph1",
     ],
 )
 def test_gradients_of_weights_hold_little_more_than_a_copy_of_what_they_read(text: str) -> None:
     problem = parse(f"{text} weight f32 nchw nchw")
+    assert winograd_weight_plan.refuses(problem, machine.host()) is None
     plan = winograd_weight_plan.plans(problem, machine.host(), 2)[0]
     made = 4 * problem.channels * problem.outputs * problem.window[0] * problem.window[1]
     read = problem.bytes - made

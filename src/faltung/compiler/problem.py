@@ -91,7 +91,7 @@ class Problem:
 
     @property
     def read_and_made(self) -> Pair:
-        """Channels of a group: those that an output or input gradient is made of, and its own."""
+        """Channels of a group: of what is summed over, and of the result; not for weights."""
         counts = self.channels // self.groups, self.outputs // self.groups
         return counts if self.direction == "forward" else counts[::-1]
 

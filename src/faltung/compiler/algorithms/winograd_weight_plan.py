@@ -3,51 +3,57 @@
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from faltung.compiler.algorithms.argument_block import FLAGS, rounded
 from faltung.compiler.algorithms.correlation import Correlation
+from faltung.compiler.algorithms.effort import HERTZ
 from faltung.compiler.algorithms.runs import gathered
 from faltung.compiler.algorithms.undilated import apart
-from faltung.compiler.algorithms.winograd_groups import LARGE, groups, seconds, unfit
+from faltung.compiler.algorithms.winograd_groups import LARGE, groups, unfit
 from faltung.compiler.algorithms.winograd_weight import Spec
 from faltung.compiler.plan import Plan, Step
 from faltung.compiler.problem import KINDS, Pair, Problem, layout
 from faltung.compiler.target import Target
 
 NAME = "winograd weight gradient"
-GROUP = 2**20  # float32 elements of transformed tiles at most that one call holds
-MORE = 0.08  # times what the tensors take, that may be held besides
+GROUP = 2**20  # float32 elements of transformed tiles that one call holds at most
+MORE = 0.08  # part of the tensors' elements that may be held in addition to a copy
 LEAST = 2**18  # elements that may be held even where the tensors have less
-TRANSFORM = 0.5  # cycles to transform an element of a tile
+MULTIPLY = 1.5  # times what the products take at the peak, to sum them
+TRANSFORM = 1.0  # cycles to transform an element of a tile
 SUM = 1.0  # cycles to read and write an element of the sums again
+DIRECT = 1.12  # times what all products take at the peak, where they are summed directly
 
 
 def refuses(problem: Problem, target: Target) -> str | None:
     """Return why this algorithm does not take a problem."""
     if problem.operation != "conv" or problem.direction != "weight":
         return "it makes gradients of weights"
-    return unfit(problem, apart(problem)[0], target)
+    jobs, _ = apart(problem)
+    misfit = unfit(problem, jobs, target)
+    if misfit is not None:
+        return misfit
+    share = _share(problem, jobs, _spec(problem, jobs[0], target), target)
+    if share.cycles > DIRECT * problem.macs / (2 * target.lanes):
+        return "as much memory as torch takes is too little: its sums would be read too often"
+    return None
 
 
 def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     """Return the one plan."""
     threads = min(threads, FLAGS // 2)
     jobs, _ = apart(problem)
-    vectors = min(2, -(-problem.outputs // target.lanes)) if target.registers < 32 else 4
-    height = 6
-    spec = Spec(
-        layout(jobs[0].source[:4]), layout(jobs[0].target[:4]), problem.kind, problem.bias,
-        jobs[0].window[0], _step_of(problem, jobs[0]), (height, vectors),
-    )  # fmt: skip
-    width = vectors * target.lanes
-    parts, held = _parts(problem, jobs, spec, width)
-    tiles = -(-len(parts[0]) // width)
+    spec = _spec(problem, jobs[0], target)
+    share = _share(problem, jobs, spec, target)
+    width = spec.tile[1] * target.lanes
+    parts = _parts(problem.outputs, share.outputs)
+    tiles = share.outputs // width
     calls = []
     for part, job in itertools.product(parts, jobs):
         grid = _grid(job, spec)
         row = spec.size**2 * grid[1] * (problem.channels + tiles * width)
-        cut = groups(problem.images * grid[0], max(1, held // row))
+        cut = groups(problem.images * grid[0], max(1, share.held // row))
         calls += [(_of(job, part), group, grid, part) for group in cut]
     padded = max(len(group) * grid[1] for _, group, grid, _ in calls) | 1  # as in `winograd_plan`
     units = max(len(group) for _, group, *_ in calls)
@@ -60,45 +66,72 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
         most = (units, padded)
         found.append(_step(problem, job, spec, target, threads, group, grid, most, part, ends))
     words = (
-        f"F({spec.taps}x{spec.taps}, {spec.outputs}x{spec.outputs}), {height} x {width} channels "
-        f"in registers, {len(calls)} groups of tiles in {len(jobs)} parts"
+        f"F({spec.taps}x{spec.taps}, {spec.outputs}x{spec.outputs}), {spec.tile[0]} x {width} "
+        f"channels in registers, {len(calls)} groups of tiles in {len(jobs)} parts"
     )
-    count = sum(len(group) * columns for _, group, (_, columns), _ in calls) // len(parts)
-    cost = seconds(problem, count, spec.size**2, target, threads)
+    cost = share.cycles / threads / HERTZ
     steps, room = tuple(step for step, _ in found), max(room for _, room in found)
     return [Plan(NAME, words, steps, room, threads, cost)]
 
 
-def _parts(
-    problem: Problem, jobs: Sequence[Correlation], spec: Spec, width: int
-) -> tuple[list[range], int]:
-    """Return the outputs whose sums are held at once, and the elements left for transformed tiles.
+def _spec(problem: Problem, job: Correlation, target: Target) -> Spec:
+    """Return the kernel."""
+    vectors = min(2, -(-problem.outputs // target.lanes)) if target.registers < 32 else 4
+    return Spec(
+        layout(job.source[:4]), layout(job.target[:4]), problem.kind, problem.bias,
+        job.window[0], _step_of(problem, job), (6, vectors),
+    )  # fmt: skip
 
-    Both together, and what two threads need, are as much as torch needs in NCHW, where it copies
-    what is read. Few sums leave room for many tiles, so that sums are seldom read again; but the
-    input is transformed for each part of the outputs. The rule does not know the threads, which
-    must not change bits.
+
+@dataclass(frozen=True)
+class _Share:
+    """What is held at once.
+
+    Attributes:
+        outputs: Outputs whose sums are held, in whole tiles.
+        held: float32 elements that are left for transformed tiles.
+        cycles: What all takes on one thread.
     """
+
+    outputs: int
+    held: int
+    cycles: float
+
+
+def _share(problem: Problem, jobs: Sequence[Correlation], spec: Spec, target: Target) -> _Share:
+    """Return what is held at once, at most as much as torch holds in NCHW: a copy of what is read.
+
+    Few sums leave room for many tiles, so that sums are seldom read again; but the input is
+    transformed for each part of the outputs. What two threads need of their own is counted: the
+    rule does not know how many there are, which must not change bits.
+    """
+    width = spec.tile[1] * target.lanes
     tiles, channels = -(-problem.outputs // width), problem.channels
     made = channels * problem.outputs * math.prod(problem.window)
     read = problem.bytes // KINDS[problem.kind] - made
     room = max(read + int(MORE * (read + made)), made, LEAST)
-    least, each, held = math.inf, 0, 0
-    for count in range(1, tiles + 1):
-        some = -(-tiles // count) * width
+    grids = [_grid(job, spec) for job in jobs]
+    area = spec.size**2 * problem.images
+    products = area * sum(map(math.prod, grids)) * channels * problem.outputs
+    best = _Share(width, 0, math.inf)
+    for some in sorted({-(-tiles // count) * width for count in range(1, tiles + 1)}):
         sums = spec.size**2 * channels * some
-        grids = [_grid(job, spec) for job in jobs]
         own = max(_own(spec, channels, some, columns, width) for _, columns in grids)
-        left = min(room - sums - 2 * own, GROUP)
+        held = min(room - sums - 2 * own, GROUP)
         cycles = 0.0
         for rows, columns in grids:
-            row = spec.size**2 * columns
-            calls = -(-problem.images * rows // max(1, left // (row * (channels + some))))
-            cycles += problem.images * rows * row * channels * TRANSFORM + calls * sums * SUM
-        if count * cycles < least:
-            least, each, held = count * cycles, some, left
-    firsts = range(0, problem.outputs, each)
-    return [range(first, min(first + each, problem.outputs)) for first in firsts], held
+            most = held // (spec.size**2 * columns * (channels + some))
+            calls = -(-problem.images * rows // most) if most > 0 else math.inf
+            cycles += area * rows * columns * channels * TRANSFORM + calls * sums * SUM
+        cycles *= -(-problem.outputs // some)
+        if cycles < best.cycles:
+            best = _Share(some, held, cycles)
+    return replace(best, cycles=best.cycles + MULTIPLY * products / (2 * target.lanes))
+
+
+def _parts(outputs: int, each: int) -> list[range]:
+    """Return parts of all outputs."""
+    return [range(first, min(first + each, outputs)) for first in range(0, outputs, each)]
 
 
 def _span(spec: Spec, columns: int) -> int:
@@ -109,7 +142,12 @@ def _span(spec: Spec, columns: int) -> int:
 def _own(spec: Spec, channels: int, outputs: int, columns: int, width: int) -> int:
     """Return the elements that a thread needs: rows of input, or gradients, or weights of a tile.
 
-    All outputs of a part are meant, and the columns of tiles in a row.
+    Args:
+        spec: The kernel.
+        channels: All input channels.
+        outputs: Outputs of a part.
+        columns: Tiles in a row.
+        width: Outputs of a register tile.
     """
     span = _span(spec, columns)
     rows = max(spec.size * span * channels, spec.outputs * span * outputs)

@@ -1,7 +1,7 @@
 """Values of the emitted program: integers, truth values, addresses, vectors, variables."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Protocol, TypeAlias, Union
 
 from llvmlite import ir
@@ -21,13 +21,13 @@ def shaped(kind: Any, lanes: int) -> Any:
     return kind if lanes == 1 else ir.VectorType(kind, lanes)
 
 
-@cache
+@lru_cache(maxsize=None, typed=True)
 def numbers(kind: Any, *each: int) -> Any:
     """Return whole numbers, one for each lane, as a constant."""
     return ir.Constant(shaped(kind, len(each)), each if len(each) > 1 else each[0])
 
 
-@cache
+@lru_cache(maxsize=None, typed=True)
 def whole(kind: Any, number: int, lanes: int) -> Any:
     """Return a constant that is one whole number in all lanes."""
     return numbers(kind, *[number] * lanes)
