@@ -38,6 +38,7 @@ LAYERS = [
         "compiler.algorithms.interleaved",
         "compiler.algorithms.parts",
         "compiler.algorithms.undilated",
+        "compiler.algorithms.winograd_groups",
         "compiler.emit.code",
     ],
     [
@@ -109,7 +110,6 @@ LAYERS = [
         "compiler.algorithms.phases",
         "compiler.algorithms.pooling_channels",
         "compiler.algorithms.pooling_scatter",
-        "compiler.algorithms.winograd_groups",
         "compiler.algorithms.winograd_kernels",
         "compiler.algorithms.winograd_weight",
     ],

@@ -9,6 +9,7 @@ from faltung.compiler import machine, planner
 from faltung.compiler.algorithms import undilated, winograd_plan, winograd_weight_plan
 from faltung.compiler.algorithms.correlation import correlations
 from faltung.compiler.problem import parse
+from faltung.compiler.target import pretending
 from layouts import LAYOUTS
 from test_kernel_bits import assert_same_alone, assert_same_for_teams
 from test_kernel_values import STRANGE, assert_within, reals, torchs
@@ -188,8 +189,9 @@ def test_what_it_does_not_take_and_why(text: str, reason: str) -> None:
 )
 def test_gradients_of_weights_hold_little_more_than_a_copy_of_what_they_read(text: str) -> None:
     problem = parse(f"{text} weight f32 nchw nchw")
-    assert winograd_weight_plan.refuses(problem, machine.host()) is None
-    plan = winograd_weight_plan.plans(problem, machine.host(), 2)[0]
+    target = pretending(machine.host(), "avx2")  # with 16 lanes some are refused
+    assert winograd_weight_plan.refuses(problem, target) is None
+    plan = winograd_weight_plan.plans(problem, target, 2)[0]
     made = 4 * problem.channels * problem.outputs * problem.window[0] * problem.window[1]
     read = problem.bytes - made
     assert plan.workspace + made <= max(1.1 * (read + made), 2.1 * made)

@@ -150,9 +150,7 @@ def _answer_errors(app: FastAPI) -> None:
     async def _(_: Request, error: Exception) -> Response:
         told = "the lab failed, which is a fault of its own: its terminal says where; please report"
         answer = said(500, type(error).__name__, told)
-        answer.headers["Connection"] = (
-            "close"  # the server will close it: nothing may be sent there
-        )
+        answer.headers["Connection"] = "close"  # as the server will: nothing may be sent there
         return answer
 
     @app.exception_handler(RecursionError)

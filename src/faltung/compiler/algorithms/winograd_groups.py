@@ -4,8 +4,7 @@ import math
 from collections.abc import Sequence
 
 from faltung.compiler.algorithms.correlation import Correlation
-from faltung.compiler.algorithms.effort import HERTZ
-from faltung.compiler.problem import Problem, dense_strides
+from faltung.compiler.problem import Pair, Problem, dense_strides
 from faltung.compiler.target import Target
 
 WINDOWS = {(2, 2), (3, 3), (5, 5)}
@@ -17,6 +16,17 @@ WIDE = 64  # as long
 LEAST = 98  # pixels at least that a gradient of weights sums: its sums go to memory and back
 CHAIN = 64  # channels at least that an input gradient sums with tiles of 6 x 6 elements
 LARGE = 784  # outputs of an image at least that tiles of 4 x 4 are for
+
+
+def grid(job: Correlation, side: int) -> Pair:
+    """Return the rows and columns of tiles of an image, of `side` results along each axis."""
+    rows, columns = (-(-n // side) for n in job.result)
+    return rows, columns
+
+
+def span(columns: int, side: int, taps: int) -> int:
+    """Return how many elements of a line of the image a row of tiles spans."""
+    return columns * side + taps - 1
 
 
 def groups(rows: int, most: int) -> list[range]:
@@ -113,9 +123,3 @@ def chained(problem: Problem) -> bool:
         and problem.strides[1] == last
         and problem.outputs >= CHAIN
     )
-
-
-def seconds(problem: Problem, tiles: int, size: int, target: Target, threads: int) -> float:
-    """Return the expected time: `size` products a tile, and a quarter for the rest."""
-    products = tiles * size * problem.channels * problem.outputs
-    return products * 1.25 / (2 * target.lanes) / threads / HERTZ

@@ -6,10 +6,11 @@ from dataclasses import replace
 from faltung.compiler.algorithms import winograd_kernels
 from faltung.compiler.algorithms.argument_block import FLAGS, rounded
 from faltung.compiler.algorithms.correlation import Correlation
+from faltung.compiler.algorithms.effort import HERTZ
 from faltung.compiler.algorithms.tile import shape
 from faltung.compiler.algorithms.undilated import apart
 from faltung.compiler.algorithms.winograd import Spec
-from faltung.compiler.algorithms.winograd_groups import LARGE, chained, groups, seconds, unfit
+from faltung.compiler.algorithms.winograd_groups import LARGE, chained, grid, groups, span, unfit
 from faltung.compiler.plan import Plan, Step
 from faltung.compiler.problem import Pair, Problem, layout
 from faltung.compiler.target import NO_TILES, Target
@@ -20,6 +21,7 @@ ENOUGH = 42  # tiles at least: weights are read again for each call
 FEW = 2 * 2**20  # bytes of transformed weights that every block of tiles may stream
 LEAST = 24  # tiles of a block at least, for which they stream
 UNEVEN = 8  # rows of tiles a thread at least where shares differ by one
+REST = 1.25  # times what the products take at the peak
 MANY = 48  # channels from which tiles of 4 x 4 outputs have less than twice torch's error
 POOLED = {"max": ("", "relu", "relu6"), "avg": ("",)}  # with which activations
 
@@ -60,23 +62,23 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     )  # fmt: skip
     steps, tiles, without = [], 0, 0
     for job in jobs:
-        rows, columns = (-(-n // side) for n in job.result)
+        rows, columns = lattice = grid(job, side)
         at = kernels.index(job.weights[1:]) * (kept.size // len(kernels) // 4)
         every = problem.images * rows
         most = max(GROUP // (4 * spec.size**2 * columns * channels), -(-ENOUGH // columns))
         for group in groups(every, every if spec.apart else most):
-            grid = rows, columns
-            step, *own = _step(job, spec, target, threads, channels, outputs, group, grid, at)
+            step, *own = _step(job, spec, target, threads, channels, outputs, group, lattice, at)
             steps.append(step)
             room, without = max(room, own[0]), max(without, own[1])
-        tiles += problem.images * rows * columns
+        tiles += every * columns
     kept = replace(kept, optional=not spec.apart, without=without)
     words = (
         f"F({side}x{side}, {taps}x{taps}), {spec.tile[0]} tiles x {spec.tile[1] * target.lanes} "
         f"channels in registers, {len(steps)} groups of tiles in {len(jobs)} parts"
         f"{', each thread for itself' if spec.apart else ''}"
     )
-    cost = seconds(problem, tiles, spec.size**2, target, threads)
+    products = tiles * spec.size**2 * channels * outputs
+    cost = REST * products / (2 * target.lanes) / threads / HERTZ
     return [Plan(NAME, words, tuple(steps), room, threads, cost, kept)]
 
 
@@ -110,7 +112,7 @@ def _block(problem: Problem, side: int) -> int:
 
 def _even(problem: Problem, jobs: list[Correlation], side: int, threads: int) -> bool:
     """Say whether threads that transform tiles of their own would have the same to do."""
-    rows = [problem.images * -(-job.result[0] // side) for job in jobs]
+    rows = [problem.images * grid(job, side)[0] for job in jobs]
     return all(n % threads == 0 or n >= UNEVEN * threads for n in rows)
 
 
@@ -146,7 +148,7 @@ def _step(
     channels: int,
     outputs: int,
     group: range,
-    grid: Pair,
+    lattice: Pair,
     kept: int,
 ) -> tuple[Step, int, int]:
     """Return the call for a group of tile rows, and its bytes of workspace.
@@ -154,8 +156,8 @@ def _step(
     The last number is what it takes more where weights were not transformed before.
     """
     width = spec.tile[1] * target.lanes
-    size, units, columns = spec.size**2, len(group), grid[1]
-    panel_width = columns * spec.outputs + spec.taps - 1
+    size, units, columns = spec.size**2, len(group), lattice[1]
+    panel_width = span(columns, spec.outputs, spec.taps)
     tiles = -(-outputs // width)
     task, block, padded = _work(spec, target, threads, units, columns, channels, tiles)
     lines, across = job.result
@@ -171,7 +173,7 @@ def _step(
         + winograd_kernels.pitch(channels, width) * size
     )
     numbers = (
-        group.start, units, *grid, channels, outputs, *job.size, *shown,
+        group.start, units, *lattice, channels, outputs, *job.size, *shown,
         *job.source, *job.target, *job.weights[1:], *run, -job.origin[0], -job.origin[1],
         panel_width, padded, tiles, -(-units // task), task, block, shared, private, own, kept,
     )  # fmt: skip

@@ -10,7 +10,7 @@ from faltung.compiler.algorithms.correlation import Correlation
 from faltung.compiler.algorithms.effort import HERTZ
 from faltung.compiler.algorithms.runs import gathered
 from faltung.compiler.algorithms.undilated import apart
-from faltung.compiler.algorithms.winograd_groups import LARGE, groups, unfit
+from faltung.compiler.algorithms.winograd_groups import LARGE, grid, groups, span, unfit
 from faltung.compiler.algorithms.winograd_weight import Spec
 from faltung.compiler.plan import Plan, Step
 from faltung.compiler.problem import KINDS, Pair, Problem, layout
@@ -47,24 +47,24 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     spec = _spec(problem, jobs[0], target)
     share = _share(problem, jobs, spec, target)
     width = spec.tile[1] * target.lanes
-    parts = _parts(problem.outputs, share.outputs)
-    tiles = share.outputs // width
+    firsts = range(0, problem.outputs, share.outputs)
+    parts = [range(first, min(first + share.outputs, problem.outputs)) for first in firsts]
     calls = []
     for part, job in itertools.product(parts, jobs):
-        grid = _grid(job, spec)
-        row = spec.size**2 * grid[1] * (problem.channels + tiles * width)
-        cut = groups(problem.images * grid[0], max(1, share.held // row))
-        calls += [(_of(job, part), group, grid, part) for group in cut]
-    padded = max(len(group) * grid[1] for _, group, grid, _ in calls) | 1  # as in `winograd_plan`
+        rows, columns = lattice = grid(job, spec.outputs)
+        most = share.held // _row(spec, problem.channels, share.outputs, columns)
+        cut = groups(problem.images * rows, max(1, most))
+        calls += [(_of(job, part), group, lattice, part) for group in cut]
     units = max(len(group) for _, group, *_ in calls)
+    tiles = max(len(group) * lattice[1] for _, group, lattice, _ in calls)
     found = []
-    for at, (job, group, grid, part) in enumerate(calls):
+    for at, (job, group, lattice, part) in enumerate(calls):
         ends = (
             int(at == 0 or calls[at - 1][0].weights != job.weights),
             int(at == len(calls) - 1 or calls[at + 1][0].weights != job.weights),
         )
-        most = (units, padded)
-        found.append(_step(problem, job, spec, target, threads, group, grid, most, part, ends))
+        size = units, tiles | 1  # as in `winograd_plan`
+        found.append(_step(problem, job, spec, target, threads, group, lattice, size, part, ends))
     words = (
         f"F({spec.taps}x{spec.taps}, {spec.outputs}x{spec.outputs}), {spec.tile[0]} x {width} "
         f"channels in registers, {len(calls)} groups of tiles in {len(jobs)} parts"
@@ -110,7 +110,7 @@ def _share(problem: Problem, jobs: Sequence[Correlation], spec: Spec, target: Ta
     made = channels * problem.outputs * math.prod(problem.window)
     read = problem.bytes // KINDS[problem.kind] - made
     room = max(read + int(MORE * (read + made)), made, LEAST)
-    grids = [_grid(job, spec) for job in jobs]
+    grids = [grid(job, spec.outputs) for job in jobs]
     area = spec.size**2 * problem.images
     products = area * sum(map(math.prod, grids)) * channels * problem.outputs
     best = _Share(width, 0, math.inf)
@@ -120,7 +120,7 @@ def _share(problem: Problem, jobs: Sequence[Correlation], spec: Spec, target: Ta
         held = min(room - sums - 2 * own, GROUP)
         cycles = 0.0
         for rows, columns in grids:
-            most = held // (spec.size**2 * columns * (channels + some))
+            most = held // _row(spec, channels, some, columns)
             calls = -(-problem.images * rows // most) if most > 0 else math.inf
             cycles += area * rows * columns * channels * TRANSFORM + calls * sums * SUM
         cycles *= -(-problem.outputs // some)
@@ -129,14 +129,9 @@ def _share(problem: Problem, jobs: Sequence[Correlation], spec: Spec, target: Ta
     return replace(best, cycles=best.cycles + MULTIPLY * products / (2 * target.lanes))
 
 
-def _parts(outputs: int, each: int) -> list[range]:
-    """Return parts of all outputs."""
-    return [range(first, min(first + each, outputs)) for first in range(0, outputs, each)]
-
-
-def _span(spec: Spec, columns: int) -> int:
-    """Return how many elements a row of tiles spans."""
-    return columns * spec.outputs + spec.taps - 1
+def _row(spec: Spec, channels: int, outputs: int, columns: int) -> int:
+    """Return the elements of a row of transformed tiles, of the input and of gradients."""
+    return spec.size**2 * columns * (channels + outputs)
 
 
 def _own(spec: Spec, channels: int, outputs: int, columns: int, width: int) -> int:
@@ -149,15 +144,9 @@ def _own(spec: Spec, channels: int, outputs: int, columns: int, width: int) -> i
         columns: Tiles in a row.
         width: Outputs of a register tile.
     """
-    span = _span(spec, columns)
-    rows = max(spec.size * span * channels, spec.outputs * span * outputs)
+    across = span(columns, spec.outputs, spec.taps)
+    rows = max(spec.size * across * channels, spec.outputs * across * outputs)
     return max(rows, spec.taps**2 * channels * width)
-
-
-def _grid(job: Correlation, spec: Spec) -> Pair:
-    """Return the rows and columns of tiles of an image."""
-    rows, columns = (-(-n // spec.outputs) for n in job.result)
-    return rows, columns
 
 
 def _of(job: Correlation, part: range) -> Correlation:
@@ -187,14 +176,14 @@ def _step(
     target: Target,
     threads: int,
     group: range,
-    grid: Pair,
+    lattice: Pair,
     most: Pair,
     part: range,
     ends: Pair,
 ) -> tuple[Step, int]:
     """Return the call for a group of tile rows, and its workspace in bytes."""
     k, c, r, s, offset = job.weights[1:]
-    columns, units, padded = grid[1], *most
+    columns, units, padded = lattice[1], *most
     channels, width = problem.channels, spec.tile[1] * target.lanes
     tiles = -(-len(part) // width)
     run = gathered(channels, job.window, (c, r, s), target.lanes)
@@ -204,14 +193,13 @@ def _step(
     products = gradients + rounded(spec.size**2 * tiles * padded * width)
     rows = products + rounded(spec.size**2 * tiles * (padded_channels + 1) * width)
     shared = rows + rounded(problem.bias * units * tiles * width)
-    span = _span(spec, columns)
     private = rounded(_own(spec, channels, tiles * width, columns, width) + 2 * run[0])
     numbers = (
-        group.start, len(group), *grid, *ends, 1, channels, len(part),
+        group.start, len(group), *lattice, *ends, 1, channels, len(part),
         *job.size, *job.result, *job.source, *job.target,
         k, c, r, s, offset, *run, spec.taps * channels, channels, channels,
         1, sums, sums, 1, *job.window,
-        -job.origin[0], -job.origin[1], span, padded, padded_channels, tiles, shared, private,
-        gradients, products, rows, part.start,
+        -job.origin[0], -job.origin[1], span(columns, spec.outputs, spec.taps), padded,
+        padded_channels, tiles, shared, private, gradients, products, rows, part.start,
     )  # fmt: skip
     return Step(spec, numbers, guards=True), 4 * (shared + threads * private)

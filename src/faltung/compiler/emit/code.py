@@ -172,11 +172,11 @@ class Code(Flow):
 
     def scatter(self, value: Vector, at: Pointer, step: Index) -> None:
         """Write elements `step` elements apart."""
-        kind = value.value.type
-        if not isinstance(kind, ir.VectorType):
+        count = lanes_of(value.value)
+        if count == 1:
             self.store(value, at)
             return
-        for lane in range(kind.count):
+        for lane in range(count):
             element = self.builder.extract_element(value.value, I32(lane))
             self.store(Vector(self, element), at + lane * step)
 
