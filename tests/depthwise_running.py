@@ -33,7 +33,7 @@ GEOMETRIES = (  # window, stride, dilation
     ((5, 13), (3, 2), (1, 1)),
     ((1, 3), (3, 1), (1, 2)),
 )
-LARGER = [  # read without panels; in several blocks; with many taps
+LARGER = [  # read without panels; in several blocks; with many taps; in groups; planes turned
     (Conv(2, 16, 1, 1, (19, 21), (3, 3), (1, 1), (1, 1, 1, 1)), "nhwc"),
     (Conv(2, 32, 1, 1, (35, 40), (3, 3), (2, 2), (1, 0, 0, 1)), "nhwc"),
     (Conv(1, 16, 1, 1, (18, 24), (2, 4), (1, 1), (-1, 2, 3, -2), (2, 1), flip=True), "nhwc"),
@@ -41,6 +41,10 @@ LARGER = [  # read without panels; in several blocks; with many taps
     (Conv(2, 3, 1, 2, (40, 70), (3, 3), (2, 2), (1, 1, 1, 1)), "nchw"),
     (Conv(1, 5, 1, 1, (32, 33), (31, 31), (1, 1), (15, 15, 15, 15)), "nchw"),
     (Conv(1, 9, 1, 1, (20, 18), (15, 17), (1, 1), (7, 7, 8, 8)), "nhwc"),
+    (Conv(6, 40, 1, 1, (7, 9), (3, 3), (1, 1), (1, 1, 1, 1)), "nhwc"),
+    (Conv(5, 16, 1, 1, (9, 7), (3, 3), (1, 1), (1, 1, 1, 1)), "nchw"),
+    (Conv(1, 40, 1, 1, (15, 14), (3, 3), (2, 2), (1, 1, 1, 1)), "nhwc"),
+    (Conv(2, 32, 1, 1, (14, 13), (5, 4), (2, 3), (2, 1, 3, 2), (1, 2), flip=True), "nchw"),
 ]
 
 
@@ -104,6 +108,8 @@ def main(level: str) -> None:
             (19, 1, (9, 10), GEOMETRIES[0], (1, 1, 1, 1), "nhwc"),
             (2, 2, (8, 17), GEOMETRIES[1], (1, 0, 2, 1), "nchw"),
             (12, 1, (11, 8), GEOMETRIES[1], (0, 1, 1, 0), "nhwc"),
+            (24, 1, (9, 7), GEOMETRIES[0], (1, 1, 1, 1), "nchw"),
+            (16, 1, (8, 11), GEOMETRIES[1], (1, 0, 2, 1), "nchw"),
             (5, 1, (6, 9), GEOMETRIES[2], (2, 2, -1, 3), "steps"),
             (5, 1, (9, 20), GEOMETRIES[4], (0, 0, 0, 0), "nchw to nhwc"),
         )

@@ -1,5 +1,6 @@
 """Depthwise kernels against the definition."""
 
+import math
 import platform
 import subprocess
 import sys
@@ -133,6 +134,39 @@ def test_larger_problems(number: int, direction: str, level: str) -> None:
     target = [*targets(level)][number % 2]
     assert_right(direction, conv, form, target, number)
     assert_close(direction, conv, form, target)
+
+
+@pytest.mark.parametrize(
+    ("text", "way"),
+    [
+        ("mb2g16ic16oc16ih9iw7kh3ph1 nchw", "planes turned"),
+        ("mb2g16ic16oc16ih9iw7kh3ph1 nhwc", "over channels"),
+        ("mb2g16ic16oc16ih40kh3ph1 nchw", "along rows"),
+        ("mb2g16ic16oc16ih40kh3ph1 nhwc", "no panel"),
+        ("mb1g64ic64oc64ih14kh3sh2ph1 nhwc", "no panel"),
+        ("mb1g17ic17oc17ih9kh3ph1 nchw", "along rows"),  # no whole vectors
+        ("mb1g16ic16oc32ih9kh3ph1 nchw", "along rows"),  # two outputs of a channel
+        ("mb1g64ic64oc64ih9kh3ph900 nchw", "along rows"),  # a large panel
+    ],
+)
+def test_where_vectors_run(text: str, way: str) -> None:
+    (plan,) = depthwise.plans(parse(f"conv forward {text}"), TARGETS["avx2"], 2)
+    assert plan.schedule.startswith(f"{way}, ")
+
+
+@pytest.mark.parametrize("images", [1, 3, 4, 7, 8])
+def test_images_and_threads_change_no_bits(images: int) -> None:
+    conv = Conv(images, 40, 1, 1, (9, 14), (3, 3), (1, 1), (1, 1, 1, 1))
+    for form in ("nchw", "nhwc"):
+        x, w, _ = data("forward", conv, form, images)
+        x, w = x + 1 / 3, w * math.pi
+        alone = [
+            computed("forward", replace(conv, images=1), form, (one, w, None), HOST)
+            for one in x.split(1)
+        ]
+        for threads in (1, 2, 5):
+            together = computed("forward", conv, form, (x, w, None), HOST, threads)
+            assert torch.equal(together, torch.cat(alone))
 
 
 @pytest.mark.parametrize("level", TARGETS)

@@ -6,21 +6,32 @@ or of a few vectors of channels; `depthwise_weight` computes the gradient of the
 stride, dilation, padding, layout and channel multiplier is taken.
 """
 
+import math
+
 from faltung.compiler.algorithms import depthwise_weight_plan
 from faltung.compiler.algorithms.argument_block import rounded
 from faltung.compiler.algorithms.depthwise_axes import Axis, gathered, scattered
-from faltung.compiler.algorithms.depthwise_choice import NAME, SHARE, direct, near, panels, seconds
+from faltung.compiler.algorithms.depthwise_choice import (
+    NAME,
+    SHARE,
+    direct,
+    near,
+    panels,
+    seconds,
+    turned,
+)
 from faltung.compiler.algorithms.depthwise_kernel import Spec
 from faltung.compiler.algorithms.depthwise_sums import UNROLLED_COLUMNS
 from faltung.compiler.algorithms.finite import looking
 from faltung.compiler.plan import Plan, Step
-from faltung.compiler.problem import Problem
+from faltung.compiler.problem import Pair, Problem
 from faltung.compiler.target import Target
 
 __all__ = ["NAME", "plans", "refuses"]
 
 SERIAL = 400_000  # products below which one thread is faster than a team
 FEW = 4  # columns of taps up to which other tiles are better than what the count of loads says
+GROUP = 4  # images at most that go through the same channels before others have their turn
 DIRECT = (4, 2)  # the tile where no panel is made: many rows, of which each is read seldom
 
 
@@ -59,51 +70,107 @@ def _plan(problem: Problem, target: Target, threads: int) -> Plan:
     step = problem.stride if forward else (1, 1)
     multiplier = problem.outputs // problem.channels
     fan = (1, multiplier) if forward else (multiplier, 1)
-    layouts = [near(problem, target, i) for i in (0, 2)]
-    over = layouts == ["channels", "channels"] and multiplier == 1
-    vectors, units = panels(problem, target) if over else (1, problem.channels)
+    strides = [problem.strides[0], problem.strides[2]]
 
     lines, positions = -(-sink[0] // len(rows)), -(-sink[1] // len(columns))
-    bare = over and direct(problem, target, (lines, positions))
-    if bare:
-        vectors, units = problem.channels // target.lanes, 1
-    tile = DIRECT if bare else _tile(target, over, (rows, columns), (lines, positions))
+    reach = [max(axis.reach for axis in axes) for axes in (rows, columns)]
+
+    def span(along: int, count: int) -> int:
+        return (count - 1) * step[along] + reach[along]
+
+    layouts = [near(problem, target, i) for i in (0, 2)]
+    area = span(0, lines) * span(1, positions)
+    way = _way(problem, target, threads, layouts, (lines, positions), area)
+    over = way != "along rows"
+    vectors, units = _units(problem, target, threads, way, lines)
+    tile = _tile(target, over, (rows, columns), (lines, positions)) if way != "no panel" else DIRECT
     full = -(-positions // target.lanes)
     spec = Spec(
         rows, columns, step, problem.window, "channels" if over else "rows",
         (layouts[0] == "rows", layouts[1] == "rows"), fan, problem.kind, problem.bias,
-        problem.activation, tile, 0 if over else (full - 1) % tile[1] + 1, vectors, bare,
+        problem.activation, tile, 0 if over else (full - 1) % tile[1] + 1, vectors,
+        way == "no panel", way == "planes turned",
     )  # fmt: skip
     unit, rests = (target.lanes, 1) if over else (1, step[1])
-    positions = positions if over else full * target.lanes
-    width = (positions - 1) * step[1] + max(axis.reach for axis in columns)
-    segment = -(-width // rests) * unit
-    reach = max(axis.reach for axis in rows)
+    segment = -(-span(1, positions if over else full * target.lanes) // rests) * unit
 
     def plane(blocks: int) -> int:
-        return rounded(((-(-lines // blocks) - 1) * step[0] + reach) * segment * rests)
+        return rounded(span(0, -(-lines // blocks)) * segment * rests)
 
-    planes = 0 if bare else vectors if over else fan[0]
+    planes = 0 if spec.direct else vectors if over else fan[0]
     least = tile[0] + (1 if sink[0] % len(rows) else 0)
     blocks = 1
-    while lines // (blocks + 1) >= least and (
-        bare
-        or planes * plane(blocks) * 4 > target.l2 // SHARE
-        or units * problem.images * blocks < 2 * threads
+    while (
+        not spec.turned
+        and lines // (blocks + 1) >= least
+        and (
+            spec.direct
+            or planes * plane(blocks) * 4 > target.l2 // SHARE
+            or units * problem.images * blocks < 2 * threads
+        )
     ):
         blocks += 1
     private = spec.filters(target.lanes) + spec.stage(target.lanes) + planes * plane(blocks)
+    if spec.turned:
+        private += rounded(target.lanes * (math.prod(source) + math.prod(sink)))
+        strides = [
+            (*apart[:2], size[1] * target.lanes, target.lanes)
+            for apart, size in zip(strides, (source, sink), strict=True)
+        ]
     numbers = (
-        problem.images, units, problem.channels, blocks, *source, *sink,
-        *problem.strides[0], *problem.strides[2], problem.strides[1][0], *problem.strides[1][2:],
+        problem.images, _group(problem, over), units, problem.channels, blocks, *source, *sink,
+        *strides[0], *strides[1], problem.strides[1][0], *problem.strides[1][2:],
         top, left, segment * rests // unit, segment, plane(blocks), private,
     )  # fmt: skip
-    words = "no panel" if bare else "over channels" if over else "along rows"
-    schedule = f"{words}, tile {tile[0]}x{tile[1]}, {blocks} blocks of rows"
-    bordered = not (forward or bare)
+    schedule = f"{way}, tile {tile[0]}x{tile[1]}, {blocks} blocks of rows"
+    bordered = not (forward or spec.direct)
     steps = ((looking(problem),) if bordered else ()) + (Step(spec, numbers),)
     room = 4 * threads * private
     return Plan(NAME, schedule, steps, room, threads, seconds(problem, target, threads))
+
+
+def _way(
+    problem: Problem, target: Target, threads: int, layouts: list[str], sizes: Pair, area: int
+) -> str:
+    """Return along what vectors run and where they read, as `faltung why` says it.
+
+    Args:
+        problem: The problem.
+        target: The CPU.
+        threads: Threads that share images and channels.
+        layouts: How the tensors lie; see `near`.
+        sizes: Rows and columns of a phase of the result.
+        area: Positions of a panel of a whole plane.
+    """
+    if layouts == ["channels", "channels"] and problem.channels == problem.outputs:
+        return "no panel" if direct(problem, target, sizes) else "over channels"
+    enough = problem.images * (problem.channels // target.lanes) >= threads
+    return "planes turned" if enough and turned(problem, target, area) else "along rows"
+
+
+def _units(problem: Problem, target: Target, threads: int, way: str, lines: int) -> Pair:
+    """Return how many vectors of channels a unit of work has, and how many units there are."""
+    whole = problem.channels // target.lanes
+    if way == "along rows":
+        return 1, problem.channels
+    if way == "planes turned":
+        return 1, whole
+    if way == "over channels":
+        return panels(problem, target)
+    tasks = problem.images * (lines // DIRECT[0])
+    vectors = -(-whole // min(whole, -(-2 * threads // tasks)))
+    return vectors, -(-whole // vectors)
+
+
+def _group(problem: Problem, over: bool) -> int:
+    """Return how many images go through a panel of channels before the next panel has its turn.
+
+    Vectors of channels come from everywhere in an image: the next ones are better read soon, but
+    their weights are packed again for each group.
+    """
+    return (
+        max(n for n in range(1, GROUP + 1) if problem.images % n == 0) if over else problem.images
+    )
 
 
 def _axis(problem: Problem, along: int) -> tuple[tuple[Axis, ...], int]:

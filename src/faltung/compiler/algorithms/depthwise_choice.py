@@ -1,5 +1,7 @@
 """What the plans of depthwise convolutions and of their weight gradients choose alike."""
 
+import math
+
 from faltung.compiler.algorithms.depthwise_sums import UNROLLED_TAPS
 from faltung.compiler.problem import KINDS, Problem, layout
 from faltung.compiler.target import Target
@@ -7,6 +9,9 @@ from faltung.compiler.target import Target
 NAME = "depthwise"
 LINE = 64  # bytes that memory moves at once
 LARGE = 16  # rows and columns from which on the border of an image is small
+SMALL = 7  # as many at least, where an element is read seldom
+SELDOM = 4  # times
+SHORT = 14  # columns up to which vectors along rows are slow, and twice that for large windows
 SHARE = 4  # the part of the second cache, one in so many, that a panel may fill
 
 
@@ -23,13 +28,37 @@ def direct(problem: Problem, target: Target, sizes: tuple[int, int]) -> bool:
 
     That saves a copy where windows are small, and costs time at the border of the image.
     """
-    taps = problem.window[0] * problem.window[1]
+    taps = math.prod(problem.window)
+    read = taps / math.prod(problem.stride) if problem.direction == "forward" else taps
     return (
         problem.kind == "f32"
         and problem.channels % target.lanes == 0
         and taps <= UNROLLED_TAPS
-        and min(sizes) >= LARGE
+        and min(sizes) >= (SMALL if read < SELDOM else LARGE)
         and problem.channels * (taps + 1) * 4 <= target.l2 // SHARE
+    )
+
+
+def turned(problem: Problem, target: Target, area: int) -> bool:
+    """Say whether planes of NCHW are best turned to vectors over channels, and back.
+
+    That pays where rows are short.
+
+    Args:
+        problem: The problem.
+        target: The CPU.
+        area: Positions of a panel of a whole plane.
+    """
+    taps, sizes = math.prod(problem.window), (problem.size, problem.result)
+    tensors = sizes if problem.direction == "forward" else sizes[::-1]
+    areas = [math.prod(size) for size in sizes]
+    return (
+        [problem.strides[i][2:] for i in (0, 2)] == [(size[1], 1) for size in tensors]
+        and problem.channels == problem.outputs
+        and problem.channels % target.lanes == 0
+        and min(areas) >= target.lanes
+        and min(size[1] for size in sizes) <= (SHORT if taps <= UNROLLED_TAPS else 2 * SHORT)
+        and 4 * target.lanes * (area + sum(areas)) <= target.l2 // SHARE
     )
 
 

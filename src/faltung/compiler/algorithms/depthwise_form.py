@@ -26,6 +26,7 @@ class Form:
         vectors: Vectors of channels in a panel; 1 for rows.
         direct: No panel is made: vectors over channels are read from the image itself; every
             vector is whole.
+        turned: Planes of NCHW are turned to vectors over channels, and back; every vector is whole.
     """
 
     rows: tuple[Axis, ...]
@@ -42,6 +43,12 @@ class Form:
     rest: int
     vectors: int
     direct: bool
+    turned: bool
+
+    @property
+    def whole(self) -> bool:
+        """Whether every vector of channels is whole."""
+        return self.direct or self.turned
 
     def unit(self, lanes: int) -> int:
         """Return the elements of a position."""

@@ -15,7 +15,7 @@ from faltung.compiler.emit import Code, Int, Program
 from faltung.compiler.target import Target
 
 NUMBERS = (
-    "images", "units", "channels", "blocks", "height", "width", "lines", "columns",
+    "images", "group", "units", "channels", "blocks", "height", "width", "lines", "columns",
     "source_image", "source_channel", "source_row", "source_column",
     "target_image", "target_channel", "target_row", "target_column",
     "weight_channel", "weight_row", "weight_column",
@@ -37,13 +37,14 @@ def emit(spec: Spec, target: Target) -> Program:
     with program.region("depthwise") as code:
         a = _arguments(code, spec)
         panel.zeros(code, a.filters, a.private)
-        count = code.larger(a.images * a.blocks, 1)
-        first, last = code.share(a.units * a.images * a.blocks)
-        with code.loop((last + (count - 1)) // count, first // count) as unit:
+        count = a.group * a.blocks
+        first, last = code.share(a.images * a.units * a.blocks)
+        with code.loop((last + (count - 1)) // count, first // count) as number:
+            unit, image = number % a.units, number // a.units * a.group
             _pack(code, spec, a, unit)
-            begin = code.larger(first - unit * count, 0)
-            with code.loop(code.smaller(last - unit * count, count), begin) as task:
-                _task(code, spec, a, unit, task // a.blocks, task % a.blocks)
+            begin = code.larger(first - number * count, 0)
+            with code.loop(code.smaller(last - number * count, count), begin) as task:
+                _task(code, spec, a, unit, image + task // a.blocks, task % a.blocks)
     return program
 
 
@@ -54,6 +55,9 @@ def _arguments(code: Code, spec: Spec) -> Any:
     a.filters = a.workspace + code.thread * a.private
     a.stage = a.filters + spec.filters(code.lanes)
     a.room = a.stage + spec.stage(code.lanes)
+    if spec.turned:
+        a.inner = a.room + a.plane
+        a.outer = a.inner + a.height * a.width * code.lanes
     rests = spec.step[1] if spec.layout == "rows" else 1
     a.pitch = a.segment * rests
     a.form = Source(
@@ -107,7 +111,14 @@ def _task(code: Code, spec: Spec, a: Any, unit: Int, image: Int, block: Int) -> 
         return
     channel = unit * (spec.vectors * code.lanes)
     left = a.channels - channel
+    inner, outer = base + channel, target + channel
+    if spec.turned:
+        inner, outer, lanes = a.inner, a.outer, code.constant(code.lanes)
+        base, target = base + channel * a.source_channel, target + channel * a.target_channel
+        panel.turn(code, base, a.source_channel, (lanes, a.height * a.width), inner, lanes)
     if not spec.direct:
         planes = spec.vectors, a.plane
-        depthwise_channels.bring(code, a.form, base + channel, first, rows, a.room, planes, left)
-    depthwise_tiles.channels(code, spec, a, base + channel, target + channel, (start, stop), left)
+        depthwise_channels.bring(code, a.form, inner, first, rows, a.room, planes, left)
+    depthwise_tiles.channels(code, spec, a, inner, outer, (start, stop), left)
+    if spec.turned:
+        panel.turn(code, outer, lanes, (a.lines * a.columns, lanes), target, a.target_channel)

@@ -110,7 +110,7 @@ def channels(
             for t, value in enumerate(row):
                 x = (j + t) * phases[1] + turns[1]
                 values.append((value, to + x * a.target_column))
-        depthwise_channels.deliver(code, values, a.stage, left - v * code.lanes, spec.direct)
+        depthwise_channels.deliver(code, values, a.stage, left - v * code.lanes, spec.whole)
 
     def line(axes: tuple[Axis, Axis], turns: tuple[int, int], y: Index) -> None:
         columns = (a.columns + (phases[1] - 1 - turns[1])) // phases[1]
