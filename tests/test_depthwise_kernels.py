@@ -22,6 +22,7 @@ from depthwise_running import GEOMETRIES, LARGER, computed, expected
 from faltung.compiler import machine
 from faltung.compiler.algorithms import depthwise
 from faltung.compiler.algorithms.depthwise_axes import scattered
+from faltung.compiler.call import ready
 from faltung.compiler.problem import DIRECTIONS, parse
 from faltung.compiler.target import AVX512, Target, from_features
 from faltung.ops.theirs import convolution
@@ -154,9 +155,10 @@ def test_where_vectors_run(text: str, way: str) -> None:
     assert plan.schedule.startswith(f"{way}, ")
 
 
-@pytest.mark.parametrize("images", [1, 3, 4, 7, 8])
-def test_images_and_threads_change_no_bits(images: int) -> None:
-    conv = Conv(images, 40, 1, 1, (9, 14), (3, 3), (1, 1), (1, 1, 1, 1))
+@pytest.mark.parametrize("stride", [(1, 1), (2, 2), (1, 3)])
+@pytest.mark.parametrize("images", [1, 3, 7, 8])
+def test_images_and_threads_change_no_bits(images: int, stride: tuple[int, int]) -> None:
+    conv = Conv(images, HOST.lanes, 1, 1, (19, 14), (3, 3), stride, (1, 1, 1, 1))
     for form in ("nchw", "nhwc"):
         x, w, _ = data("forward", conv, form, images)
         x, w = x + 1 / 3, w * math.pi
@@ -247,6 +249,16 @@ def test_memory_is_bounded() -> None:
             text = f"conv {direction} mb64g96ic96oc96ih1000iw800kh7ph3 {layout}"
             (plan,) = depthwise.plans(parse(text), HOST, 2)
             assert plan.workspace < 2**23, plan.schedule
+
+
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+@pytest.mark.parametrize("direction", ["forward", "input"])
+@pytest.mark.parametrize("size", [9, 40])
+def test_no_images_are_planned_and_run(size: int, direction: str, layout: str) -> None:
+    problem = parse(f"conv {direction} mb0g16ic16oc16ih{size}kh3ph1 {layout}")
+    (plan,) = depthwise.plans(problem, HOST, 2)
+    room, w = torch.empty(plan.workspace // 4), torch.ones(16, 9)
+    assert ready(plan, HOST)(0, w.data_ptr(), 0, 0, room.data_ptr())
 
 
 def test_kernels_compile_for_avx512() -> None:

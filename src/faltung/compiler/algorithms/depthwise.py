@@ -80,7 +80,7 @@ def _plan(problem: Problem, target: Target, threads: int) -> Plan:
 
     layouts = [near(problem, target, i) for i in (0, 2)]
     area = span(0, lines) * span(1, positions)
-    way = _way(problem, target, threads, layouts, (lines, positions), area)
+    way = _way(problem, target, layouts, (lines, positions), area)
     over = way != "along rows"
     vectors, units = _units(problem, target, threads, way, lines)
     tile = _tile(target, over, (rows, columns), (lines, positions)) if way != "no panel" else DIRECT
@@ -118,8 +118,8 @@ def _plan(problem: Problem, target: Target, threads: int) -> Plan:
             for apart, size in zip(strides, (source, sink), strict=True)
         ]
     numbers = (
-        problem.images, _group(problem, over), units, problem.channels, blocks, *source, *sink,
-        *strides[0], *strides[1], problem.strides[1][0], *problem.strides[1][2:],
+        problem.images, _group(problem.images, units, over), units, problem.channels, blocks,
+        *source, *sink, *strides[0], *strides[1], problem.strides[1][0], *problem.strides[1][2:],
         top, left, segment * rests // unit, segment, plane(blocks), private,
     )  # fmt: skip
     schedule = f"{way}, tile {tile[0]}x{tile[1]}, {blocks} blocks of rows"
@@ -129,23 +129,22 @@ def _plan(problem: Problem, target: Target, threads: int) -> Plan:
     return Plan(NAME, schedule, steps, room, threads, seconds(problem, target, threads))
 
 
-def _way(
-    problem: Problem, target: Target, threads: int, layouts: list[str], sizes: Pair, area: int
-) -> str:
+def _way(problem: Problem, target: Target, layouts: list[str], sizes: Pair, area: int) -> str:
     """Return along what vectors run and where they read, as `faltung why` says it.
+
+    The rule knows neither threads nor images: columns of a strided window are summed in another
+    order along rows.
 
     Args:
         problem: The problem.
         target: The CPU.
-        threads: Threads that share images and channels.
         layouts: How the tensors lie; see `near`.
         sizes: Rows and columns of a phase of the result.
         area: Positions of a panel of a whole plane.
     """
     if layouts == ["channels", "channels"] and problem.channels == problem.outputs:
         return "no panel" if direct(problem, target, sizes) else "over channels"
-    enough = problem.images * (problem.channels // target.lanes) >= threads
-    return "planes turned" if enough and turned(problem, target, area) else "along rows"
+    return "planes turned" if turned(problem, target, area) else "along rows"
 
 
 def _units(problem: Problem, target: Target, threads: int, way: str, lines: int) -> Pair:
@@ -157,20 +156,19 @@ def _units(problem: Problem, target: Target, threads: int, way: str, lines: int)
         return 1, whole
     if way == "over channels":
         return panels(problem, target)
-    tasks = problem.images * (lines // DIRECT[0])
+    tasks = max(problem.images * (lines // DIRECT[0]), 1)
     vectors = -(-whole // min(whole, -(-2 * threads // tasks)))
     return vectors, -(-whole // vectors)
 
 
-def _group(problem: Problem, over: bool) -> int:
-    """Return how many images go through a panel of channels before the next panel has its turn.
+def _group(images: int, units: int, over: bool) -> int:
+    """Return how many images go through a unit of channels before the next unit has its turn.
 
     Vectors of channels come from everywhere in an image: the next ones are better read soon, but
     their weights are packed again for each group.
     """
-    return (
-        max(n for n in range(1, GROUP + 1) if problem.images % n == 0) if over else problem.images
-    )
+    few = over and units > 1
+    return max(n for n in range(1, GROUP + 1) if images % n == 0) if few else max(images, 1)
 
 
 def _axis(problem: Problem, along: int) -> tuple[tuple[Axis, ...], int]:

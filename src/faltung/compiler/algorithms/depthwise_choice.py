@@ -9,7 +9,7 @@ from faltung.compiler.target import Target
 NAME = "depthwise"
 LINE = 64  # bytes that memory moves at once
 LARGE = 16  # rows and columns from which on the border of an image is small
-SMALL = 7  # as many at least, where an element is read seldom
+SMALL = 7  # as many at least, where a stride lets an element be read seldom
 SELDOM = 4  # times
 SHORT = 14  # columns up to which vectors along rows are slow, and twice that for large windows
 SHARE = 4  # the part of the second cache, one in so many, that a panel may fill
@@ -26,15 +26,17 @@ def near(problem: Problem, target: Target, number: int) -> str:
 def direct(problem: Problem, target: Target, sizes: tuple[int, int]) -> bool:
     """Say whether vectors over channels are best read from the image itself.
 
-    That saves a copy where windows are small, and costs time at the border of the image.
+    That saves a copy where windows are small, which pays most where a stride leaves an element to
+    few of them; and it costs time at the border of the image.
     """
     taps = math.prod(problem.window)
-    read = taps / math.prod(problem.stride) if problem.direction == "forward" else taps
+    apart = math.prod(problem.stride) if problem.direction == "forward" else 1
+    seldom = apart > 1 and taps < SELDOM * apart
     return (
         problem.kind == "f32"
         and problem.channels % target.lanes == 0
         and taps <= UNROLLED_TAPS
-        and min(sizes) >= (SMALL if read < SELDOM else LARGE)
+        and min(sizes) >= (SMALL if seldom else LARGE)
         and problem.channels * (taps + 1) * 4 <= target.l2 // SHARE
     )
 

@@ -1,8 +1,9 @@
 """The kernel of depthwise convolution and of its input gradient.
 
 A thread brings a channel (or a few vectors of channels) of a block of rows of one image into a
-panel, padding included, and sums every output of the block from there. The input gradient of a
-strided convolution falls into phases: rows and columns of the input that the same taps reach.
+panel, padding included, and sums every output of the block from there. Planes with short rows are
+turned to vectors over channels first, and their outputs back. The input gradient of a strided
+convolution falls into phases: rows and columns of the input that the same taps reach.
 """
 
 from typing import Any
