@@ -12,13 +12,16 @@ from faltung.compiler.algorithms import depthwise_weight_plan
 from faltung.compiler.algorithms.argument_block import rounded
 from faltung.compiler.algorithms.depthwise_axes import Axis, gathered, scattered
 from faltung.compiler.algorithms.depthwise_choice import (
+    BARE,
     NAME,
+    OVER,
+    ROWS,
     SHARE,
-    direct,
+    TURNED,
+    along,
     near,
     panels,
     seconds,
-    turned,
 )
 from faltung.compiler.algorithms.depthwise_kernel import Spec
 from faltung.compiler.algorithms.depthwise_sums import UNROLLED_COLUMNS
@@ -66,7 +69,7 @@ def _plan(problem: Problem, target: Target, threads: int) -> Plan:
     """Plan the convolution or its input gradient."""
     forward = problem.direction == "forward"
     source, sink = (problem.size, problem.result)[:: 1 if forward else -1]
-    (rows, top), (columns, left) = (_axis(problem, along) for along in (0, 1))
+    (rows, top), (columns, left) = (_axis(problem, axis) for axis in (0, 1))
     step = problem.stride if forward else (1, 1)
     multiplier = problem.outputs // problem.channels
     fan = (1, multiplier) if forward else (multiplier, 1)
@@ -75,21 +78,21 @@ def _plan(problem: Problem, target: Target, threads: int) -> Plan:
     lines, positions = -(-sink[0] // len(rows)), -(-sink[1] // len(columns))
     reach = [max(axis.reach for axis in axes) for axes in (rows, columns)]
 
-    def span(along: int, count: int) -> int:
-        return (count - 1) * step[along] + reach[along]
+    def span(axis: int, count: int) -> int:
+        return (count - 1) * step[axis] + reach[axis]
 
     layouts = [near(problem, target, i) for i in (0, 2)]
     area = span(0, lines) * span(1, positions)
-    way = _way(problem, target, layouts, (lines, positions), area)
-    over = way != "along rows"
+    way = along(problem, target, layouts, (lines, positions), area)
+    over = way != ROWS
     vectors, units = _units(problem, target, threads, way, lines)
-    tile = _tile(target, over, (rows, columns), (lines, positions)) if way != "no panel" else DIRECT
+    tile = _tile(target, over, (rows, columns), (lines, positions)) if way != BARE else DIRECT
     full = -(-positions // target.lanes)
     spec = Spec(
         rows, columns, step, problem.window, "channels" if over else "rows",
         (layouts[0] == "rows", layouts[1] == "rows"), fan, problem.kind, problem.bias,
         problem.activation, tile, 0 if over else (full - 1) % tile[1] + 1, vectors,
-        way == "no panel", way == "planes turned",
+        way == BARE, way == TURNED,
     )  # fmt: skip
     unit, rests = (target.lanes, 1) if over else (1, step[1])
     segment = -(-span(1, positions if over else full * target.lanes) // rests) * unit
@@ -129,32 +132,14 @@ def _plan(problem: Problem, target: Target, threads: int) -> Plan:
     return Plan(NAME, schedule, steps, room, threads, seconds(problem, target, threads))
 
 
-def _way(problem: Problem, target: Target, layouts: list[str], sizes: Pair, area: int) -> str:
-    """Return along what vectors run and where they read, as `faltung why` says it.
-
-    The rule knows neither threads nor images: columns of a strided window are summed in another
-    order along rows.
-
-    Args:
-        problem: The problem.
-        target: The CPU.
-        layouts: How the tensors lie; see `near`.
-        sizes: Rows and columns of a phase of the result.
-        area: Positions of a panel of a whole plane.
-    """
-    if layouts == ["channels", "channels"] and problem.channels == problem.outputs:
-        return "no panel" if direct(problem, target, sizes) else "over channels"
-    return "planes turned" if turned(problem, target, area) else "along rows"
-
-
 def _units(problem: Problem, target: Target, threads: int, way: str, lines: int) -> Pair:
     """Return how many vectors of channels a unit of work has, and how many units there are."""
     whole = problem.channels // target.lanes
-    if way == "along rows":
+    if way == ROWS:
         return 1, problem.channels
-    if way == "planes turned":
+    if way == TURNED:
         return 1, whole
-    if way == "over channels":
+    if way == OVER:
         return panels(problem, target)
     tasks = max(problem.images * (lines // DIRECT[0]), 1)
     vectors = -(-whole // min(whole, -(-2 * threads // tasks)))
@@ -171,10 +156,10 @@ def _group(images: int, units: int, over: bool) -> int:
     return max(n for n in range(1, GROUP + 1) if images % n == 0) if few else max(images, 1)
 
 
-def _axis(problem: Problem, along: int) -> tuple[tuple[Axis, ...], int]:
+def _axis(problem: Problem, number: int) -> tuple[tuple[Axis, ...], int]:
     """Return the taps of each phase of the result along an axis, and the padding of the source."""
-    size, stride, dilation = (v[along] for v in (problem.window, problem.stride, problem.dilation))
-    before = problem.padding[2 * along]
+    size, stride, dilation = (v[number] for v in (problem.window, problem.stride, problem.dilation))
+    before = problem.padding[2 * number]
     if problem.direction == "forward":
         return (gathered(size, dilation, problem.flip),), before
     return scattered(size, stride, dilation, before, problem.flip)

@@ -3,10 +3,11 @@
 import math
 
 from faltung.compiler.algorithms.depthwise_sums import UNROLLED_TAPS
-from faltung.compiler.problem import KINDS, Problem, layout
+from faltung.compiler.problem import KINDS, Pair, Problem, layout
 from faltung.compiler.target import Target
 
 NAME = "depthwise"
+ROWS, OVER, BARE, TURNED = "along rows", "over channels", "no panel", "planes turned"
 LINE = 64  # bytes that memory moves at once
 LARGE = 16  # rows and columns from which on the border of an image is small
 SMALL = 7  # as many at least, where a stride lets an element be read seldom
@@ -23,7 +24,27 @@ def near(problem: Problem, target: Target, number: int) -> str:
     return layout(strides)
 
 
-def direct(problem: Problem, target: Target, sizes: tuple[int, int]) -> bool:
+def along(
+    problem: Problem, target: Target, layouts: list[str], sizes: Pair, area: int | None = None
+) -> str:
+    """Return along what vectors run and where they read, as `faltung why` says it.
+
+    The rule knows neither threads nor images: columns of a strided window are summed in another
+    order along rows.
+
+    Args:
+        problem: The problem.
+        target: The CPU.
+        layouts: How the tensors that are read and swept lie; see `near`.
+        sizes: Rows and columns that are swept, of one phase.
+        area: Positions of a panel of a whole plane; None where planes are not turned.
+    """
+    if layouts == ["channels", "channels"] and problem.channels == problem.outputs:
+        return BARE if _direct(problem, target, sizes) else OVER
+    return TURNED if area is not None and _turned(problem, target, area) else ROWS
+
+
+def _direct(problem: Problem, target: Target, sizes: Pair) -> bool:
     """Say whether vectors over channels are best read from the image itself.
 
     That saves a copy where windows are small, which pays most where a stride leaves an element to
@@ -41,15 +62,10 @@ def direct(problem: Problem, target: Target, sizes: tuple[int, int]) -> bool:
     )
 
 
-def turned(problem: Problem, target: Target, area: int) -> bool:
+def _turned(problem: Problem, target: Target, area: int) -> bool:
     """Say whether planes of NCHW are best turned to vectors over channels, and back.
 
     That pays where rows are short.
-
-    Args:
-        problem: The problem.
-        target: The CPU.
-        area: Positions of a panel of a whole plane.
     """
     taps, sizes = math.prod(problem.window), (problem.size, problem.result)
     tensors = sizes if problem.direction == "forward" else sizes[::-1]

@@ -37,7 +37,7 @@ def emit(spec: Spec, target: Target) -> Program:
     program = Program(target)
     with program.region("depthwise") as code:
         a = _arguments(code, spec)
-        panel.zeros(code, a.filters, a.private)
+        panel.zeros(code, a.filters, a.cleared)
         count = a.group * a.blocks
         first, last = code.share(a.images * a.units * a.blocks)
         with code.loop((last + (count - 1)) // count, first // count) as number:
@@ -56,8 +56,10 @@ def _arguments(code: Code, spec: Spec) -> Any:
     a.filters = a.workspace + code.thread * a.private
     a.stage = a.filters + spec.filters(code.lanes)
     a.room = a.stage + spec.stage(code.lanes)
+    a.cleared = a.private
     if spec.turned:
-        a.inner = a.room + a.plane
+        a.cleared = a.plane + (spec.filters(code.lanes) + spec.stage(code.lanes))
+        a.inner = a.filters + a.cleared
         a.outer = a.inner + a.height * a.width * code.lanes
     rests = spec.step[1] if spec.layout == "rows" else 1
     a.pitch = a.segment * rests

@@ -3,7 +3,16 @@
 import math
 
 from faltung.compiler.algorithms.argument_block import rounded
-from faltung.compiler.algorithms.depthwise_choice import NAME, SHARE, direct, near, panels, seconds
+from faltung.compiler.algorithms.depthwise_choice import (
+    BARE,
+    NAME,
+    ROWS,
+    SHARE,
+    along,
+    near,
+    panels,
+    seconds,
+)
 from faltung.compiler.algorithms.depthwise_weight import MASK, Spec
 from faltung.compiler.algorithms.depthwise_weight_direct import TILE
 from faltung.compiler.plan import Plan, Step
@@ -22,8 +31,8 @@ def plan(problem: Problem, target: Target, threads: int) -> Plan:
     lanes = target.lanes
     layouts = [near(problem, target, i) for i in (0, 1)]
     multiplier = problem.outputs // problem.channels
-    over = layouts == ["channels", "channels"] and multiplier == 1
-    bare = over and direct(problem, target, problem.result)
+    way = along(problem, target, layouts, problem.result)
+    over, bare = way != ROWS, way == BARE
     vectors, units = panels(problem, target) if over else (1, problem.channels)
     parts = -(-TASKS // units)
     if bare:
@@ -48,8 +57,7 @@ def plan(problem: Problem, target: Target, threads: int) -> Plan:
         problem.padding[0], problem.padding[2], width, segment, plane, pitch, slope, span,
         private, shared,
     )  # fmt: skip
-    words = "no panel" if bare else "over channels" if over else "along rows"
-    schedule = f"{words}, tile of taps {spec.tile[0]}x{spec.tile[1]}, {chunks} chunks"
+    schedule = f"{way}, tile of taps {spec.tile[0]}x{spec.tile[1]}, {chunks} chunks"
     return Plan(
         NAME, schedule, (Step(spec, numbers),), (shared + threads * private) * 4, threads,
         seconds(problem, target, threads),
