@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 VIEWS = ("window", "network", "learn", "compare")
 SEEDS_SUM = "0×0 + 1×1 + 3×2 + 4×3 = 19"
@@ -24,7 +24,7 @@ def opened(page: Page, view: str = "window") -> Page:
 
 
 def drawn(page: Page) -> None:
-    """Draw an upright stroke with the mouse."""
+    """Draw an upright stroke with the mouse, and wait until the whole of it is read."""
     box = page.locator("#board").bounding_box()
     assert box is not None
     x = box["x"] + box["width"] / 2
@@ -33,6 +33,7 @@ def drawn(page: Page) -> None:
     for part in range(3, 18):
         page.mouse.move(x, box["y"] + part / 20 * box["height"])
     page.mouse.up()
+    expect(page.locator(".network")).to_have_attribute("aria-busy", "false")
 
 
 def share_of(page: Page, name: str) -> float:

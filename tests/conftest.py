@@ -7,7 +7,21 @@ from unittest import mock
 
 import pytest
 
+MEASURED = {f"test_{name}" for name in (
+    "again", "compile", "conv2d", "errors", "fused", "geometry", "kept", "layers", "limits",
+    "local2d", "padding_modes", "pooling", "seeds", "settings",
+)}  # fmt: skip
+"""Tests of what coverage measures; tracing the others takes as long again as they do."""
+
 SHARED_MNIST = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Trace no test that is not needed to reach all lines, nor those that repeat themselves."""
+    for item in items:
+        repeats = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+        if item.path.stem not in MEASURED or repeats:
+            item.add_marker(pytest.mark.no_cover)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -25,14 +25,15 @@ LAYERS = [
         "compiler.algorithms.runs",
         "compiler.algorithms.toom_cook",
         "compiler.emit.values",
+        "compiler.ownership",
         "compiler.problem",
-        "compiler.store",
         "compiler.target",
     ],
     [
         "compiler.algorithms.correlation",
         "compiler.emit.flow",
         "compiler.machine",
+        "compiler.store",
     ],
     [
         "compiler.algorithms.interleaved",

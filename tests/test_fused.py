@@ -81,6 +81,7 @@ def level(anew: None, request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
     return str(request.param)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("last", [False, True], ids=["nchw", "nhwc"])
 @pytest.mark.parametrize("name", SHAPES)
 def test_fused_is_the_same_as_one_after_the_other(name: str, last: bool, level: str) -> None:
@@ -109,6 +110,7 @@ def test_fused_is_the_same_as_one_after_the_other(name: str, last: bool, level: 
                 assert torch.equal(found.double(), expected), (activation, pool, added, level)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("name", "activation", "pool", "added"), CASES)
 def test_which_kernel_does_it_all(
     anew: None, name: str, activation: str | None, pool: str | None, added: bool

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -195,6 +197,30 @@ def test_the_least_recently_used_go(folder: Path) -> None:
     store.put("+", bytes(size))
     assert {entry.key for entry in store.entries()} == {"0", *"3456789", "+"}
     assert sum(entry.size for entry in store.entries()) <= 0.9 * store.limit
+
+
+def test_the_folder_is_looked_through_when_a_share_of_what_is_free_is_used(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Path] = []
+    listed = os.scandir
+
+    def looking(at: Path) -> Any:
+        looked.append(at)
+        return listed(at)
+
+    monkeypatch.setattr(os, "scandir", looking)
+    store = Store(folder, "cpu 1", limit=1_000_000)
+    store.put("0", bytes(1000))
+    assert looked == 2 * [folder]  # for unfinished files and for kernels
+    for number in range(50):
+        store.put(str(number), bytes(1000))
+    assert looked == 2 * [folder]
+    for number in range(50, 1000):
+        store.put(str(number), bytes(1000))
+    assert 50 < len(looked) < 500
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= store.limit
+    assert len(list(folder.iterdir())) < 1000
 
 
 def test_kernels_of_all_fingerprints_count(folder: Path) -> None:

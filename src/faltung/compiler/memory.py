@@ -18,8 +18,9 @@ from functools import cache
 from pathlib import Path
 
 from faltung.compiler import kernel
+from faltung.compiler.ownership import fault_of, open_ours
 from faltung.compiler.problem import Problem
-from faltung.compiler.store import HOUR, fault_of, open_ours
+from faltung.compiler.store import HOUR
 from faltung.compiler.target import Target
 
 NAME = "choices.json"

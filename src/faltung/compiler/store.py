@@ -11,23 +11,21 @@ import json
 import os
 import re
 import secrets
-import shlex
 import stat
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from faltung.compiler.ownership import fault_of, open_ours
 from faltung.errors import ArgumentError
 
 MAGIC = b"faltung kernel 1\n"
 HOUR = 3600.0
 KERNEL = re.compile(r"[0-9a-f]{64}\.kernel")
 UNFINISHED = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{16}\.unfinished")
-OURS = "and code is loaded only from what its user alone can write"
 
-# Each system has some of these; O_NONBLOCK: a pipe in a file's place must not block the opening.
-_FLAGS = sum(getattr(os, flag, 0) for flag in ("O_BINARY", "O_NOFOLLOW", "O_NONBLOCK"))
+FILLING = 16  # processes that may fill the folder at the same time and keep it within its limit
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,7 @@ class Store:
         self.folder = folder
         self.fingerprint = fingerprint
         self.limit = limit
+        self._room = 0  # bytes that may be put before the folder is looked through again
         self._folder_trouble: str | None = None
         self._file_trouble: str | None = None
 
@@ -92,6 +91,10 @@ class Store:
     def put(self, key: str, payload: bytes) -> None:
         """Store a payload under a key and keep the folder within its limit.
 
+        The folder is looked through by the first `put` of a process, and again when the process has
+        used up its share of what was free then: looking through thousands of files takes longer
+        than compiling a kernel.
+
         What alone is larger than the limit is not stored. Where the system refuses, nothing is
         stored and `trouble` says why.
         """
@@ -114,7 +117,9 @@ class Store:
             with suppress(OSError):
                 part.unlink()
         self._file_trouble = None
-        self._trim(path)
+        self._room -= len(record)
+        if self._room < 0:
+            self._trim(path)
 
     def entries(self) -> list[Entry]:
         """Return the undamaged kernels of all fingerprints, those used last first."""
@@ -173,13 +178,15 @@ class Store:
 
     def _files(self, pattern: re.Pattern[str]) -> list[tuple[Path, os.stat_result]]:
         """List the regular files of a kind; what vanishes meanwhile is left out."""
-        found = []
-        with suppress(OSError):
-            for path in self.folder.iterdir() if self._usable() else ():
+        found: list[tuple[Path, os.stat_result]] = []
+        if not self._usable():
+            return found
+        with suppress(OSError), os.scandir(self.folder) as files:
+            for file in files:
                 with suppress(FileNotFoundError):
-                    if pattern.fullmatch(path.name):
-                        found.append((path, path.lstat()))
-        return [pair for pair in found if stat.S_ISREG(pair[1].st_mode)]
+                    if pattern.fullmatch(file.name) and file.is_file(follow_symlinks=False):
+                        found.append((Path(file.path), file.stat(follow_symlinks=False)))
+        return found
 
     def _remove(self, path: Path) -> bool:
         """Remove a file; say whether it was there and now is not."""
@@ -200,30 +207,13 @@ class Store:
                 self._remove(path)
         kernels = self._files(KERNEL)
         total = sum(facts.st_size for _, facts in kernels)
+        self._room = (self.limit - total) // FILLING
         if total <= self.limit:
             return
         for path, facts in sorted(kernels, key=lambda kernel: kernel[1].st_mtime):
             if total * 10 > self.limit * 9 and path != newest:
                 self._remove(path)
                 total -= 0 if os.path.lexists(path) else facts.st_size
-
-
-def fault_of(path: Path, facts: os.stat_result, kind: int) -> str | None:
-    """Say what forbids to load code from a file or folder and what to do about it, or None."""
-    if stat.S_ISLNK(facts.st_mode):
-        return "is a symbolic link, and links are not followed: remove it"
-    if stat.S_IFMT(facts.st_mode) != kind:
-        return f"is not a {'folder' if kind == stat.S_IFDIR else 'regular file'}: remove it"
-    if not hasattr(os, "geteuid"):
-        return None
-    me, name = os.geteuid(), shlex.quote(str(path))
-    if facts.st_uid != me:
-        return f"belongs to user {facts.st_uid}, not to {me}, {OURS}: chown {me} {name}"
-    if facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        mode = f"{stat.S_IMODE(facts.st_mode):o}"
-        remedy = f"chmod {700 if kind == stat.S_IFDIR else 600} {name}"
-        return f"can be written by other users (mode {mode}), {OURS}: {remedy}"
-    return None
 
 
 def _packed(fingerprint: str, key: str, payload: bytes) -> bytes:
@@ -242,8 +232,3 @@ def _unpacked(record: bytes) -> tuple[str, str, bytes] | None:
                 if record == _packed(fingerprint, key, payload):
                     return fingerprint, key, payload
     return None
-
-
-def open_ours(name: str, flags: int) -> int:
-    """Open as the `opener` of a file that only its user may read and write; follow no link."""
-    return os.open(name, flags | _FLAGS, 0o600)

@@ -15,12 +15,14 @@ export function mount(root, given, keep) {
   let facts = null;
   let answer = null;
   let alive = true;
+  let asked = 0;
   const read = latest();
   const look = latest();
   const error = h("div", { class: "error", role: "alert", hidden: true });
   const left = h("div", { class: "stack" });
   const right = h("div", { class: "stack" });
-  root.append(h("div", { class: "view network" }, left, right));
+  const view = h("div", { class: "view network" }, left, right);
+  root.append(view);
 
   const fail = (refusal) => alive && failure(error, refusal);
   const drawing = board(state, {
@@ -61,8 +63,15 @@ export function mount(root, given, keep) {
     return answer ? { score: facts.classes[best(answer.scores)] } : {};
   }
 
+  // The view is busy until it shows the answers to what was asked last.
   async function refresh() {
-    const text = drawing.bytes();
+    const mine = ++asked;
+    view.ariaBusy = "true";
+    await answered(drawing.bytes());
+    if (mine === asked) view.ariaBusy = "false";
+  }
+
+  async function answered(text) {
     try {
       let told = await read("/api/network/read", { drawing: text, ...target() });
       if (!told || !alive) return;
