@@ -15,6 +15,7 @@ from faltung.bench import whole, whole_run
 from faltung.bench.networks import (
     NETWORKS,
     VGG16,
+    LeNet5,
     MobileNetV2,
     Network,
     ResNet50,
@@ -25,6 +26,7 @@ from faltung.bench.timing import Spread
 from faltung.errors import ArgumentError
 
 NARROW = {
+    "lenet": Network(lambda: LeNet5(3), (1, 28, 28)),
     "resnet": Network(lambda: ResNet50(2, 10), (3, 64, 64)),
     "vgg": Network(lambda: VGG16(2, 10, 8), (3, 32, 32)),
     "mobilenet": Network(lambda: MobileNetV2(4, 10), (3, 64, 64)),
@@ -67,6 +69,7 @@ TINY = {"tiny": Network(tiny, (3, 8, 8)), "other": Network(tiny, (3, 6, 10))}
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [
+        ("LeNet-5", 61_706),
         ("ResNet-50", 25_557_032),
         ("VGG-16", 138_357_544),
         ("MobileNet-v2", 3_504_872),
@@ -77,7 +80,8 @@ def test_the_networks_have_as_many_parameters_as_published(name: str, parameters
     with torch.device("meta"):
         model = NETWORKS[name].build()
     assert sum(part.numel() for part in model.parameters()) == parameters
-    assert NETWORKS[name].shape == ((3, 256, 256) if name == "U-Net" else (3, 224, 224))
+    sizes = {"LeNet-5": (1, 28, 28), "U-Net": (3, 256, 256)}
+    assert NETWORKS[name].shape == sizes.get(name, (3, 224, 224))
 
 
 @pytest.mark.parametrize("name", NARROW)
@@ -94,9 +98,46 @@ def test_narrow_networks_are_measured_and_right(name: str) -> None:
     ]
     assert row.healthy
     assert all(found.error < 1e-5 for found in row.measured.values())
-    assert made.exact.shape == ((1, 1, 16, 24) if name == "unet" else (1, 10))
-    assert made.exact.dtype == torch.float64
-    assert made.exact.std() > 1e-3, "no map fades"
+    (exact,) = made.exact
+    assert exact.shape == ((1, 1, 16, 24) if name == "unet" else (1, 10))
+    assert exact.dtype == torch.float64
+    assert exact.std() > 1e-3, "no map fades"
+
+
+@pytest.mark.parametrize("name", NARROW)
+def test_steps_of_training_are_measured_and_right(name: str) -> None:
+    with torch.no_grad():
+        made = whole.ready(name, NARROW[name], 3, training=True)
+        row = whole.measured(made, 3, 1, 1.0)
+    assert row.failed == {}
+    assert len(row.measured) == 4
+    assert all(found.error < 1e-5 for found in row.measured.values())
+    for module in made.modules.values():
+        assert all(p.training != isinstance(p, nn.Dropout) for p in module.modules())
+        kept = [buffer for at, buffer in module.named_buffers() if at.endswith("running_mean")]
+        assert not any(mean.any() for mean in kept)
+    gradients = made.call("ours nchw", 3)()
+    shapes = [parameter.shape for parameter in made.modules["nchw"].parameters()]
+    assert [gradient.shape for gradient in gradients] == shapes
+    assert [gradient.shape for gradient in made.exact] == shapes
+    assert all(gradient.norm() > 0 for gradient in made.exact[-2:])
+
+
+def test_a_wrong_gradient_is_seen() -> None:
+    class Doubled(nn.Sequential):
+        """A network whose gradients are wrong where our kernels run, and whose maps are not."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
+            return 2 * y - y.detach() if faltung.is_enabled() else y
+
+    network = Network(lambda: Doubled(*tiny().children()), (3, 8, 8))
+    for training in (False, True):
+        with torch.no_grad():
+            made = whole.ready("doubled", network, 2, training=training)
+            row = whole.measured(made, 2, 1, 1.0)
+        assert row.healthy != training
+        assert all(row.measured[name].error < 1e-6 for name in whole.NAMES[:2])
 
 
 def test_weights_follow_the_seed_and_leave_the_generator_alone() -> None:
@@ -235,7 +276,7 @@ def test_what_was_measured_is_kept_when_somebody_interrupts(
         ),
         (
             {"match": "alex"},
-            "no network matches 'alex': use a wider filter; there are ResNet-50, VGG-16, "
+            "no network matches 'alex': use a wider filter; there are LeNet-5, ResNet-50, VGG-16, "
             "MobileNet-v2, U-Net",
         ),
     ],

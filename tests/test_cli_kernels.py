@@ -154,9 +154,11 @@ def test_bench_of_networks_passes_its_options_on(
         "seconds": 0.5,
         "match": "net",
         "csv": csv,
+        "training": False,
     }
     passed.clear()
-    assert cli.run(["bench", "--networks"]) == 1
+    assert cli.run(["bench", "--networks", "--train"]) == 1
+    assert passed.pop("training") is True
     assert passed.keys() == {"match", "threads", "csv", "peak"}
 
 
@@ -208,6 +210,11 @@ def test_bench_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (
             ["--batch", "4"],
             "error: --batch is 4: it is for whole networks, layers have theirs in the list; add "
+            "--networks or leave it out\n",
+        ),
+        (
+            ["--train"],
+            "error: --train is given: it is for whole networks, layers have --directions; add "
             "--networks or leave it out\n",
         ),
     ],

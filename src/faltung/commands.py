@@ -58,6 +58,9 @@ def bench(
     batch: Annotated[
         str | None, typer.Option(help="Images of a call of a network; 1,16 if not given.")
     ] = None,
+    train: Annotated[
+        bool, typer.Option("--train", help="Of networks: steps of training, not the forward.")
+    ] = False,
     match: Annotated[
         str, typer.Option(help="Only problems or networks in which this expression is.")
     ] = "",
@@ -82,12 +85,13 @@ def bench(
 ) -> int:
     """Time our kernels and those of other libraries on a list of layers.
 
-    With --networks: the forward of ResNet-50, VGG-16, MobileNet v2 and a
-    U-Net in eager torch, with faltung.enabled() and without. About 4 minutes
-    on 2 slow cores: of a line no round starts after --seconds (5), but 3 do
-    in any case, which for 16 images is what takes long. The very first run
-    also makes the kernels, a minute or two more. --batch 1 takes one minute,
-    and --match VGG leaves out the others.
+    With --networks: the forward of LeNet-5, ResNet-50, VGG-16, MobileNet v2
+    and a U-Net in eager torch, with faltung.enabled() and without. About 4
+    minutes on 2 slow cores: of a line no round starts after --seconds (5),
+    but 3 do in any case, which for 16 images is what takes long. The very
+    first run also makes the kernels, a minute or two more. --batch 1 takes
+    one minute, and --match VGG leaves out the others. With --train, too:
+    forward and the gradients of all parameters, in four times as long.
     """
     import torch
 
@@ -107,12 +111,18 @@ def bench(
     if dtype is not None:
         of_layers["dtype"] = dtype
     if networks:
+        given["training"] = train
         with in_precision(precision):
             return _bench_networks(batch, [*of_layers, *(["picture"] if picture else [])], given)
     if batch is not None:
         raise ArgumentError(
             f"--batch is {batch}: it is for whole networks, layers have theirs in the list; add "
             f"--networks or leave it out"
+        )
+    if train:
+        raise ArgumentError(
+            "--train is given: it is for whole networks, layers have --directions; add --networks "
+            "or leave it out"
         )
     with in_precision(precision):
         return main(picture=picture, **given, **of_layers)

@@ -11,6 +11,19 @@ import torch.nn.functional as tf
 from torch import Tensor, nn
 
 
+class LeNet5(nn.Sequential):
+    """LeNet-5 (LeCun et al., 1998) as it is built today: all maps joined, ReLU, maxima."""
+
+    def __init__(self, width: int = 6, classes: int = 10) -> None:
+        wide = 16 * width // 6
+        super().__init__(
+            nn.Conv2d(1, width, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(width, wide, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+            nn.Linear(25 * wide, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(),
+            nn.Linear(84, classes),
+        )  # fmt: skip
+
+
 class VGG16(nn.Module):
     """VGG-16 (Simonyan and Zisserman, 2014), configuration D."""
 
@@ -208,6 +221,7 @@ class Network:
 
 
 NETWORKS = {
+    "LeNet-5": Network(LeNet5, (1, 28, 28)),
     "ResNet-50": Network(ResNet50, (3, 224, 224)),
     "VGG-16": Network(VGG16, (3, 224, 224)),
     "MobileNet-v2": Network(MobileNetV2, (3, 224, 224)),

@@ -20,6 +20,7 @@ from faltung.switch import enabled
 BATCHES = (1, 16)
 ROUNDS = 15
 SECONDS = 5.0
+TRAINING = "training (forward, gradients of all parameters), no dropout"
 
 COMPARED = tuple(name for name in RATIOS if name != "ours/best")  # torch is the only peer
 HEADINGS = (
@@ -68,6 +69,7 @@ def main(
     *,
     match: str = "",
     batches: Sequence[int] = BATCHES,
+    training: bool = False,
     threads: int | None = None,
     rounds: int = ROUNDS,
     seconds: float = SECONDS,
@@ -81,6 +83,7 @@ def main(
     Args:
         match: Regular expression; only networks in whose name it finds something are measured.
         batches: Images of a call, one number after the other.
+        training: Whether steps of training are timed, not the forward.
         threads: Threads of everybody; None leaves torch's number.
         rounds: Samples of each candidate.
         seconds: No round of a network and batch starts later, but the first few do.
@@ -102,14 +105,14 @@ def main(
     with enabled():
         pass  # or it says now why it cannot
     with on_threads(threads), torch.no_grad():
-        facts = _conditions(rounds, seconds, peak)
+        facts = _conditions(rounds, seconds, peak, training)
         display = Display(out or sys.stdout, HEADINGS, cells, max(map(len, chosen)))
         display.conditions(facts)
         rows: list[Whole] = []
         try:
             for name, network in chosen.items():
                 display.starts(f"{name}: float64")
-                made = ready(name, network, max(batches))
+                made = ready(name, network, max(batches), training=training)
                 for batch in batches:
                     display.starts(f"{name}, batch {batch}")
                     rows.append(measured(made, batch, rounds, seconds))
@@ -134,9 +137,13 @@ def _chosen(networks: Mapping[str, Network], match: str) -> dict[str, Network]:
     return chosen
 
 
-def _conditions(rounds: int, seconds: float, peak: Callable[[], float] | None) -> dict[str, str]:
+def _conditions(
+    rounds: int, seconds: float, peak: Callable[[], float] | None, training: bool
+) -> dict[str, str]:
     facts = conditions(measured_peak(peak), rounds, seconds, ["ours", "torch"], {})
     del facts["flop"]
-    facts["error"] = "||y - y64|| / ||y64|| of the first image, y64 torch in float64"
-    facts["networks"] = "random weights, eval, no_grad, eager; ours under faltung.enabled()"
+    what = "gradients of parameters, in eval mode, by" if training else "what is made of"
+    facts["error"] = f"||y - y64|| / ||y64|| of {what} the first image, y64 torch in float64"
+    done = TRAINING if training else "eval, no_grad"
+    facts["networks"] = f"random weights, {done}, eager; ours under faltung.enabled()"
     return facts
