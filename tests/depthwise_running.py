@@ -33,7 +33,7 @@ GEOMETRIES = (  # window, stride, dilation
     ((5, 13), (3, 2), (1, 1)),
     ((1, 3), (3, 1), (1, 2)),
 )
-LARGER = [  # read without panels; in several blocks; with many taps; in groups; planes turned
+LARGER = [  # read without panels; in blocks; with many taps; in groups; planes turned; wide panels
     (Conv(2, 16, 1, 1, (19, 21), (3, 3), (1, 1), (1, 1, 1, 1)), "nhwc"),
     (Conv(2, 32, 1, 1, (35, 40), (3, 3), (2, 2), (1, 0, 0, 1)), "nhwc"),
     (Conv(1, 16, 1, 1, (18, 24), (2, 4), (1, 1), (-1, 2, 3, -2), (2, 1), flip=True), "nhwc"),
@@ -45,6 +45,7 @@ LARGER = [  # read without panels; in several blocks; with many taps; in groups;
     (Conv(5, 16, 1, 1, (9, 7), (3, 3), (1, 1), (1, 1, 1, 1)), "nchw"),
     (Conv(1, 40, 1, 1, (15, 14), (3, 3), (2, 2), (1, 1, 1, 1)), "nhwc"),
     (Conv(2, 32, 1, 1, (14, 13), (5, 4), (2, 3), (2, 1, 3, 2), (1, 2), flip=True), "nchw"),
+    (Conv(16, 125, 1, 1, (5, 6), (3, 3), (1, 1), (1, 1, 1, 1)), "nhwc"),
 ]
 
 

@@ -72,7 +72,6 @@ LAYERS = [
         "compiler.algorithms.argument_block",
         "compiler.algorithms.dense_sum",
         "compiler.algorithms.dense_weight_sum",
-        "compiler.algorithms.depthwise_choice",
         "compiler.algorithms.depthwise_rows",
         "compiler.algorithms.fill",
         "compiler.algorithms.narrow_panel",
@@ -102,6 +101,7 @@ LAYERS = [
     [
         "compiler.algorithms.amx_weights",
         "compiler.algorithms.dense_blocks",
+        "compiler.algorithms.depthwise_choice",
         "compiler.algorithms.depthwise_tiles",
         "compiler.algorithms.depthwise_weight_direct",
         "compiler.algorithms.depthwise_weight_tiles",

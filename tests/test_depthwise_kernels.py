@@ -22,6 +22,7 @@ from depthwise_running import GEOMETRIES, LARGER, computed, expected
 from faltung.compiler import machine
 from faltung.compiler.algorithms import depthwise
 from faltung.compiler.algorithms.depthwise_axes import scattered
+from faltung.compiler.algorithms.depthwise_kernel import NUMBERS
 from faltung.compiler.call import ready
 from faltung.compiler.problem import DIRECTIONS, parse
 from faltung.compiler.target import AVX512, Target, from_features
@@ -141,7 +142,9 @@ def test_larger_problems(number: int, direction: str, level: str) -> None:
     ("text", "way"),
     [
         ("mb2g16ic16oc16ih9iw7kh3ph1 nchw", "planes turned"),
-        ("mb2g16ic16oc16ih9iw7kh3ph1 nhwc", "over channels"),
+        ("mb2g16ic16oc16ih9iw7kh3ph1 nhwc", "no panel"),
+        ("mb2g16ic16oc16ih6iw7kh3ph1 nhwc", "over channels"),  # most of it is border
+        ("mb2g16ic16oc16ih9kh5ph2 nhwc", "over channels"),  # many taps
         ("mb2g16ic16oc16ih40kh3ph1 nchw", "along rows"),
         ("mb2g16ic16oc16ih40kh3ph1 nhwc", "no panel"),
         ("mb1g64ic64oc64ih14kh3sh2ph1 nhwc", "no panel"),
@@ -153,6 +156,21 @@ def test_larger_problems(number: int, direction: str, level: str) -> None:
 def test_where_vectors_run(text: str, way: str) -> None:
     (plan,) = depthwise.plans(parse(f"conv forward {text}"), TARGETS["avx2"], 2)
     assert plan.schedule.startswith(f"{way}, ")
+
+
+def test_panels_are_wide_where_they_stay_small_and_there_are_enough() -> None:
+    def vectors(text: str, level: str = "avx2") -> int:
+        (plan,) = depthwise.plans(parse(f"conv forward {text} nhwc"), TARGETS[level], 2)
+        assert plan.schedule.startswith("over channels, ")
+        return plan.steps[-1].numbers[NUMBERS.index("vectors")]
+
+    assert vectors("mb16g120ic120oc120ih6kh3ph1") == 8
+    assert vectors("mb16g120ic120oc120ih6kh3ph1 bf16") == 8
+    assert vectors("mb16g120ic120oc120ih6kh3ph1", "tiles") == 4
+    assert vectors("mb1g120ic120oc120ih6kh3ph1") == 2  # else threads have few to share
+    assert vectors("mb16g120ic120oc120ih28kh5ph2") == 4
+    assert vectors("mb16g120ic120oc120ih112kh5ph2") == 2
+    assert vectors("mb16g5ic5oc5ih28kh5ph2", "vector128") == 2
 
 
 @pytest.mark.parametrize("stride", [(1, 1), (2, 2), (1, 3)])

@@ -85,13 +85,13 @@ def _plan(problem: Problem, target: Target, threads: int) -> Plan:
     area = span(0, lines) * span(1, positions)
     way = along(problem, target, layouts, (lines, positions), area)
     over = way != ROWS
-    vectors, units = _units(problem, target, threads, way, lines)
+    vectors, units = _units(problem, target, threads, way, (lines, area))
     tile = _tile(target, over, (rows, columns), (lines, positions)) if way != BARE else DIRECT
     full = -(-positions // target.lanes)
     spec = Spec(
         rows, columns, step, problem.window, "channels" if over else "rows",
         (layouts[0] == "rows", layouts[1] == "rows"), fan, problem.kind, problem.bias,
-        problem.activation, tile, 0 if over else (full - 1) % tile[1] + 1, vectors,
+        problem.activation, tile, 0 if over else (full - 1) % tile[1] + 1,
         way == BARE, way == TURNED,
     )  # fmt: skip
     unit, rests = (target.lanes, 1) if over else (1, step[1])
@@ -113,7 +113,8 @@ def _plan(problem: Problem, target: Target, threads: int) -> Plan:
         )
     ):
         blocks += 1
-    private = spec.filters(target.lanes) + spec.stage(target.lanes) + planes * plane(blocks)
+    packed = spec.filters(target.lanes, vectors)
+    private = packed + spec.stage(target.lanes) + planes * plane(blocks)
     if spec.turned:
         private += rounded(target.lanes * (math.prod(source) + math.prod(sink)))
         strides = [
@@ -121,9 +122,10 @@ def _plan(problem: Problem, target: Target, threads: int) -> Plan:
             for apart, size in zip(strides, (source, sink), strict=True)
         ]
     numbers = (
-        problem.images, _group(problem.images, units, over), units, problem.channels, blocks,
-        *source, *sink, *strides[0], *strides[1], problem.strides[1][0], *problem.strides[1][2:],
-        top, left, segment * rests // unit, segment, plane(blocks), private,
+        problem.images, _group(problem.images, units, over), units, vectors,
+        problem.channels, blocks, *source, *sink, *strides[0], *strides[1],
+        problem.strides[1][0], *problem.strides[1][2:],
+        top, left, segment * rests // unit, segment, plane(blocks), packed, private,
     )  # fmt: skip
     schedule = f"{way}, tile {tile[0]}x{tile[1]}, {blocks} blocks of rows"
     bordered = not (forward or spec.direct)
@@ -132,15 +134,24 @@ def _plan(problem: Problem, target: Target, threads: int) -> Plan:
     return Plan(NAME, schedule, steps, room, threads, seconds(problem, target, threads))
 
 
-def _units(problem: Problem, target: Target, threads: int, way: str, lines: int) -> Pair:
-    """Return how many vectors of channels a unit of work has, and how many units there are."""
+def _units(problem: Problem, target: Target, threads: int, way: str, sizes: Pair) -> Pair:
+    """Return how many vectors of channels a unit of work has, and how many units there are.
+
+    Args:
+        problem: The problem.
+        target: The CPU.
+        threads: Threads.
+        way: Along what vectors run; see `along`.
+        sizes: Rows of a phase of the result, and positions of a panel of a whole plane.
+    """
+    lines, area = sizes
     whole = problem.channels // target.lanes
     if way == ROWS:
         return 1, problem.channels
     if way == TURNED:
         return 1, whole
     if way == OVER:
-        return panels(problem, target)
+        return panels(problem, target, area)
     tasks = max(problem.images * (lines // DIRECT[0]), 1)
     vectors = -(-whole // min(whole, -(-2 * threads // tasks)))
     return vectors, -(-whole // vectors)

@@ -11,6 +11,8 @@ from faltung.compiler.algorithms import panel
 from faltung.compiler.algorithms.depthwise_rows import Source, partial
 from faltung.compiler.emit import Code, Index, Int, Pointer, Vector
 
+RUNS = (8, 4, 2, 1)  # vectors of a position that are copied at once
+
 
 def bring(
     code: Code,
@@ -19,7 +21,7 @@ def bring(
     first: Index,
     rows: Index,
     room: Pointer,
-    planes: tuple[int, Int],
+    planes: tuple[Int, Int],
     channels: Int,
 ) -> None:
     """Bring rows of some channels of one image into a panel.
@@ -36,44 +38,28 @@ def bring(
     """
     vectors, plane = planes
     low, count = source.columns(code)
+    whole = code.smaller(channels // code.lanes, vectors)
     with code.loop(rows) as i:
         y, to = first + i, room + i * source.pitch
         with code.either((y >= 0) & (y < source.size[0])) as (then, otherwise):
             with then:
                 at = base + y * source.row + (low - source.left) * source.column
-                with code.either(channels >= vectors * code.lanes) as (whole, ragged):
-                    with whole:
-                        _row(code, source, at, to, low, count, [v * plane for v in range(vectors)])
-                    with ragged, code.loop(vectors) as v:
-                        left = channels - v * code.lanes
-                        part, line = at + v * code.lanes, to + v * plane
-                        with code.when(left > 0), code.either(left >= code.lanes) as (one, less):
-                            with one:
-                                _row(code, source, part, line, low, count, [0])
-                            with less:
-                                _row(code, source, part, line, low, count, [0], left)
+                line, done = to + low * code.lanes, code.constant(0)
+                for run in RUNS:
+                    here = whole // run * run
+                    with code.loop(here, done, run) as v, code.loop(count) as j:
+                        position = at + j * source.column + v * code.lanes
+                        place = line + j * code.lanes + v * plane
+                        for k in range(run):
+                            code.store(code.load(position + k * code.lanes), place + k * plane)
+                    done = here
+                with code.when(vectors > whole), code.loop(count) as j:
+                    position = at + j * source.column + whole * code.lanes
+                    left = code.larger(channels - whole * code.lanes, 0)
+                    place = line + j * code.lanes + whole * plane
+                    partial(code, position, place, left, code.lanes)
             with otherwise, code.loop(vectors) as v:
                 panel.zeros(code, to + v * plane, source.pitch)
-
-
-def _row(
-    code: Code,
-    source: Source,
-    at: Pointer,
-    to: Pointer,
-    low: Index,
-    count: Int,
-    planes: Sequence[Index],
-    channels: Int | None = None,
-) -> None:
-    """Copy the vectors of a row's positions, or less than one vector."""
-    with code.loop(count) as j:
-        position, line = at + j * source.column, to + (low + j) * code.lanes
-        for v, plane in enumerate(planes):
-            if channels is None:
-                code.store(code.load(position + v * code.lanes), line + plane)
-            else:
-                partial(code, position, line + plane, channels, code.lanes)
 
 
 def pack(

@@ -2,6 +2,7 @@
 
 import math
 
+from faltung.compiler.algorithms.depthwise_channels import RUNS
 from faltung.compiler.algorithms.depthwise_sums import UNROLLED_TAPS
 from faltung.compiler.problem import KINDS, Pair, Problem, layout
 from faltung.compiler.target import Target
@@ -9,9 +10,10 @@ from faltung.compiler.target import Target
 NAME = "depthwise"
 ROWS, OVER, BARE, TURNED = "along rows", "over channels", "no panel", "planes turned"
 LINE = 64  # bytes that memory moves at once
-LARGE = 16  # rows and columns from which on the border of an image is small
-SMALL = 7  # as many at least, where a stride lets an element be read seldom
-SELDOM = 4  # times
+WIDE = 256  # bytes of a position that a panel takes up, where it stays small
+EVEN = 16  # panels of all images at least, where there are so many lines: threads share them
+SMALL = 7  # rows and columns from which on sums need no panel
+LARGE = 16  # as many for weight gradients, which take longer at the border of an image
 SHORT = 14  # columns up to which vectors along rows are slow, and twice that for large windows
 SHARE = 4  # the part of the second cache, one in so many, that a panel may fill
 
@@ -47,17 +49,15 @@ def along(
 def _direct(problem: Problem, target: Target, sizes: Pair) -> bool:
     """Say whether vectors over channels are best read from the image itself.
 
-    That saves a copy where windows are small, which pays most where a stride leaves an element to
-    few of them; and it costs time at the border of the image.
+    That saves a copy where windows are small, and memory is read in order; it costs time at the
+    border of the image.
     """
     taps = math.prod(problem.window)
-    apart = math.prod(problem.stride) if problem.direction == "forward" else 1
-    seldom = apart > 1 and taps < SELDOM * apart
     return (
         problem.kind == "f32"
         and problem.channels % target.lanes == 0
         and taps <= UNROLLED_TAPS
-        and min(sizes) >= (SMALL if seldom else LARGE)
+        and min(sizes) >= (LARGE if problem.direction == "weight" else SMALL)
         and problem.channels * (taps + 1) * 4 <= target.l2 // SHARE
     )
 
@@ -80,11 +80,24 @@ def _turned(problem: Problem, target: Target, area: int) -> bool:
     )
 
 
-def panels(problem: Problem, target: Target) -> tuple[int, int]:
-    """Return how many vectors of channels a panel holds, and how many panels there are."""
-    wanted = max(LINE // (target.lanes * KINDS[problem.kind]), 1)
-    vectors = min(wanted, -(-problem.channels // target.lanes))
-    return vectors, -(-problem.channels // (vectors * target.lanes))
+def panels(problem: Problem, target: Target, area: int) -> Pair:
+    """Return how many vectors of channels a panel holds, and how many panels there are.
+
+    Memory is read the faster the more of a position is taken up at once, as long as the panel
+    stays near; a line of memory at least.
+
+    Args:
+        problem: The problem.
+        target: The CPU.
+        area: Positions of a panel of a whole plane.
+    """
+    vector = target.lanes * KINDS[problem.kind]
+    line, whole = max(LINE // vector, 1), -(-problem.channels // target.lanes)
+    fitting = target.l2 // SHARE // (4 * target.lanes * area)
+    fair = whole * problem.images // EVEN
+    most = max(min(WIDE // vector, fitting, fair), line)
+    vectors = min(max(run for run in RUNS if run <= most), whole)
+    return vectors, -(-whole // vectors)
 
 
 def seconds(problem: Problem, target: Target, threads: int) -> float:

@@ -23,7 +23,6 @@ class Form:
         activation: See `output.Sink`.
         tile: Rows and vectors of the register tile.
         rest: Vectors of the last tile of a row, where vectors run along rows.
-        vectors: Vectors of channels in a panel; 1 for rows.
         direct: No panel is made: vectors over channels are read from the image itself; every
             vector is whole.
         turned: Planes of NCHW are turned to vectors over channels, and back; every vector is whole.
@@ -41,7 +40,6 @@ class Form:
     activation: str
     tile: tuple[int, int]
     rest: int
-    vectors: int
     direct: bool
     turned: bool
 
@@ -54,10 +52,10 @@ class Form:
         """Return the elements of a position."""
         return lanes if self.layout == "channels" else 1
 
-    def filters(self, lanes: int) -> int:
+    def filters(self, lanes: int, vectors: int) -> int:
         """Return the elements that the packed weights and biases of a unit take."""
         taps = self.window[0] * self.window[1] + 1
-        return rounded(taps * self.unit(lanes) * self.vectors * max(self.fan))
+        return rounded(taps * self.unit(lanes) * vectors * max(self.fan))
 
     def stage(self, lanes: int) -> int:
         """Return the elements of the room in which the last outputs of a row wait."""
@@ -80,7 +78,6 @@ class WeightForm:
         bias: The gradient of the bias is wanted too.
         chunked: The blocks of a channel fall into chunks.
         tile: Rows and columns of taps that are summed at once.
-        vectors: Vectors of channels in a panel; 1 for rows.
         direct: No panel is made: vectors over channels are read from the tensors themselves;
             every vector is whole.
     """
@@ -96,13 +93,8 @@ class WeightForm:
     bias: bool
     chunked: bool
     tile: tuple[int, int]
-    vectors: int
     direct: bool
 
     def set_of_sums(self, lanes: int) -> int:
         """Return the elements of the sums of one output channel, or of one vector of channels."""
         return (self.window[0] * self.window[1] // lanes + 1) * lanes * lanes
-
-    def sums(self, lanes: int) -> int:
-        """Return the elements of the sums of a unit."""
-        return self.set_of_sums(lanes) * self.multiplier * self.vectors

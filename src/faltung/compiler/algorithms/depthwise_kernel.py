@@ -16,11 +16,12 @@ from faltung.compiler.emit import Code, Int, Program
 from faltung.compiler.target import Target
 
 NUMBERS = (
-    "images", "group", "units", "channels", "blocks", "height", "width", "lines", "columns",
+    "images", "group", "units", "vectors", "channels", "blocks",
+    "height", "width", "lines", "columns",
     "source_image", "source_channel", "source_row", "source_column",
     "target_image", "target_channel", "target_row", "target_column",
     "weight_channel", "weight_row", "weight_column",
-    "top", "left", "panel_width", "segment", "plane", "private",
+    "top", "left", "panel_width", "segment", "plane", "packed", "private",
 )  # fmt: skip
 
 
@@ -54,11 +55,11 @@ def _arguments(code: Code, spec: Spec) -> Any:
     a = read_arguments(code, spec.kind, ("source", "weight", "bias", "target"), NUMBERS)
     a.lanes = code.lanes
     a.filters = a.workspace + code.thread * a.private
-    a.stage = a.filters + spec.filters(code.lanes)
+    a.stage = a.filters + a.packed
     a.room = a.stage + spec.stage(code.lanes)
     a.cleared = a.private
     if spec.turned:
-        a.cleared = a.plane + (spec.filters(code.lanes) + spec.stage(code.lanes))
+        a.cleared = a.packed + a.plane + spec.stage(code.lanes)
         a.inner = a.filters + a.cleared
         a.outer = a.inner + a.height * a.width * code.lanes
     rests = spec.step[1] if spec.layout == "rows" else 1
@@ -84,8 +85,8 @@ def _pack(code: Code, spec: Spec, a: Any, unit: Int) -> None:
             code.store(code.load(a.bias + unit, 1), a.filters + taps)
         return
     strides = a.weight_channel, a.weight_row, a.weight_column
-    with code.loop(spec.vectors) as v:
-        first = unit * (spec.vectors * code.lanes) + v * code.lanes
+    with code.loop(a.vectors) as v:
+        first = (unit * a.vectors + v) * code.lanes
         count = code.smaller(a.channels - first, code.lanes)
         to = a.filters + v * ((taps + 1) * code.lanes)
         base = a.weight + first * a.weight_channel
@@ -112,7 +113,7 @@ def _task(code: Code, spec: Spec, a: Any, unit: Int, image: Int, block: Int) -> 
             to = target + (unit * spec.fan[1] + q) * a.target_channel
             depthwise_tiles.rows(code, spec, a, q, to, (start, stop))
         return
-    channel = unit * (spec.vectors * code.lanes)
+    channel = unit * a.vectors * code.lanes
     left = a.channels - channel
     inner, outer = base + channel, target + channel
     if spec.turned:
@@ -120,7 +121,7 @@ def _task(code: Code, spec: Spec, a: Any, unit: Int, image: Int, block: Int) -> 
         base, target = base + channel * a.source_channel, target + channel * a.target_channel
         panel.turn(code, base, a.source_channel, (lanes, a.height * a.width), inner, lanes)
     if not spec.direct:
-        planes = spec.vectors, a.plane
+        planes = a.vectors, a.plane
         depthwise_channels.bring(code, a.form, inner, first, rows, a.room, planes, left)
     depthwise_tiles.channels(code, spec, a, inner, outer, (start, stop), left)
     if spec.turned:

@@ -97,7 +97,7 @@ def channels(
 ) -> None:
     """Compute a block of rows of some vectors of channels, of which `left` channels exist."""
     phases = len(spec.rows), len(spec.columns)
-    vectors = code.smaller((left + (code.lanes - 1)) // code.lanes, spec.vectors)
+    vectors = code.smaller((left + (code.lanes - 1)) // code.lanes, a.vectors)
 
     def tile(
         axes: tuple[Axis, Axis], turns: tuple[int, int], held: Held, v: Index, y: Index, j: Index

@@ -25,7 +25,8 @@ from faltung.compiler.target import Target
 
 MASK = 16  # elements of room for the mask of a row's last vector
 NUMBERS = (
-    "images", "units", "channels", "blocks", "chunks", "height", "width", "lines", "columns",
+    "images", "units", "vectors", "channels", "blocks", "chunks",
+    "height", "width", "lines", "columns",
     "source_image", "source_channel", "source_row", "source_column",
     "slope_image", "slope_channel", "slope_row", "slope_column",
     "weight_channel", "weight_row", "weight_column",
@@ -45,7 +46,7 @@ class Spec(WeightForm):
 def emit(spec: Spec, target: Target) -> Program:
     """Write the kernel."""
     program = Program(target)
-    sets, size = spec.vectors * spec.multiplier, spec.set_of_sums(target.lanes)
+    size = spec.set_of_sums(target.lanes)
     with program.region("depthwise_weight") as code:
         a = _arguments(code, spec)
         panel.zeros(code, a.sums, a.private)
@@ -54,8 +55,8 @@ def emit(spec: Spec, target: Target) -> Program:
                 code.store(code.fill(1, 1), a.mask + i)
         first, last = code.share(a.units * a.chunks)
         with code.loop(last, first) as task:
-            unit, chunk = task // a.chunks, task % a.chunks
-            panel.zeros(code, a.sums, sets * size)
+            unit, chunk = task % a.units, task // a.units
+            panel.zeros(code, a.sums, a.sets * size)
             total = a.images * a.blocks
             begin, end = total * chunk // a.chunks, total * (chunk + 1) // a.chunks
             with code.loop(end, begin) as number:
@@ -63,20 +64,20 @@ def emit(spec: Spec, target: Target) -> Program:
             if spec.layout == "rows":
                 fold(code, spec, a)
             if spec.chunked:
-                part = a.parts + task * (sets * size)
-                depthwise_rows.line(code, a.sums, part, code.constant(sets * size))
+                part = a.parts + task * a.sets * size
+                depthwise_rows.line(code, a.sums, part, a.sets * size)
             else:
-                with code.loop(sets) as number:
-                    deliver(code, spec, a, a.sums + number * size, unit * sets + number)
+                with code.loop(a.sets) as number:
+                    deliver(code, spec, a, a.sums + number * size, unit * a.sets + number)
     if spec.chunked:
         with program.region("depthwise_chunks") as code:
             a = _arguments(code, spec)
-            first, last = code.share(a.units * sets)
+            first, last = code.share(a.units * a.sets)
             with code.loop(last, first) as number:
                 panel.zeros(code, a.sums, size)
                 with code.loop(a.chunks) as chunk:
-                    task = number // sets * a.chunks + chunk
-                    part = a.parts + (task * sets + number % sets) * size
+                    task = chunk * a.units + number // a.sets
+                    part = a.parts + (task * a.sets + number % a.sets) * size
                     with code.loop(size, 0, code.lanes) as i:
                         code.store(code.load(a.sums + i) + code.load(part + i), a.sums + i)
                 deliver(code, spec, a, a.sums, number)
@@ -88,9 +89,10 @@ def _arguments(code: Code, spec: Spec) -> Any:
     a = read_arguments(code, spec.kind, ("source", "slope", "bias", "target"), NUMBERS)
     a.parts = a.workspace
     a.sums = a.parts + a.shared + code.thread * a.private
-    a.mask = a.sums + spec.sums(code.lanes)
+    a.sets = a.vectors * spec.multiplier
+    a.mask = a.sums + a.sets * spec.set_of_sums(code.lanes)
     a.room = a.mask + MASK
-    a.slopes = a.room + a.plane * spec.vectors
+    a.slopes = a.room + a.plane * a.vectors
     rests = spec.step[1] if spec.layout == "rows" else 1
     a.pitch = a.segment * rests
     a.form = Source(
@@ -121,14 +123,14 @@ def _block(code: Code, spec: Spec, a: Any, unit: Int, image: Int, block: Int) ->
             depthwise_rows.bring(code, a.slope_form, base, start, stop - start, a.slopes)
             sums(code, spec, a, stop - start, q, 0)
         return
-    channel = unit * (spec.vectors * code.lanes)
+    channel = unit * a.vectors * code.lanes
     left = a.channels - channel
     for form, base, begin, count, room, plane in (
         (a.form, source, first, rows, a.room, a.plane),
         (a.slope_form, slope, start, stop - start, a.slopes, a.slope_plane),
     ):
         depthwise_channels.bring(
-            code, form, base + channel, begin, count, room, (spec.vectors, plane), left
+            code, form, base + channel, begin, count, room, (a.vectors, plane), left
         )
-    with code.loop(code.smaller((left + (code.lanes - 1)) // code.lanes, spec.vectors)) as v:
+    with code.loop(code.smaller((left + (code.lanes - 1)) // code.lanes, a.vectors)) as v:
         sums(code, spec, a, stop - start, v, v)

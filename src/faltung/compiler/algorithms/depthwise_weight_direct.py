@@ -55,7 +55,7 @@ def _pixels(
     inner = inner & (a.height > y + rows[-1][0]) & (a.width > x + columns[-1][0])
 
     def channels(inside: tuple[Int, Int] | None) -> None:
-        with code.loop(spec.vectors) as v:
+        with code.loop(a.vectors) as v:
             at = v * code.lanes
             sums = a.sums + v * spec.set_of_sums(code.lanes)
             tensors = source + at, slope + at, sums

@@ -33,7 +33,7 @@ def plan(problem: Problem, target: Target, threads: int) -> Plan:
     multiplier = problem.outputs // problem.channels
     way = along(problem, target, layouts, problem.result)
     over, bare = way != ROWS, way == BARE
-    vectors, units = panels(problem, target) if over else (1, problem.channels)
+    vectors, units = panels(problem, target, _line(problem)) if over else (1, problem.channels)
     parts = -(-TASKS // units)
     if bare:
         vectors, units = problem.channels // lanes, 1
@@ -44,15 +44,16 @@ def plan(problem: Problem, target: Target, threads: int) -> Plan:
     spec = Spec(
         problem.window, problem.stride, problem.dilation, problem.flip,
         "channels" if over else "rows", (layouts[0] == "rows", layouts[1] == "rows"), multiplier,
-        problem.kind, problem.bias, chunks > 1, _taps(problem.window, target), vectors, bare,
+        problem.kind, problem.bias, chunks > 1, _taps(problem.window, target), bare,
     )  # fmt: skip
     width, segment, plane, pitch, slope = forms
     span = max(CHAIN // -(-problem.result[0] // blocks), SPAN) * lanes
-    sums = spec.sums(lanes)
+    sums = vectors * multiplier * spec.set_of_sums(lanes)
     private = rounded(sums + MASK + (0 if bare else vectors * (plane + slope)))
     shared = rounded(chunks * units * sums) if chunks > 1 else 0
     numbers = (
-        problem.images, units, problem.channels, blocks, chunks, *problem.size, *problem.result,
+        problem.images, units, vectors, problem.channels, blocks, chunks,
+        *problem.size, *problem.result,
         *problem.strides[0], *problem.strides[1], problem.strides[2][0], *problem.strides[2][2:],
         problem.padding[0], problem.padding[2], width, segment, plane, pitch, slope, span,
         private, shared,
@@ -62,6 +63,12 @@ def plan(problem: Problem, target: Target, threads: int) -> Plan:
         NAME, schedule, (Step(spec, numbers),), (shared + threads * private) * 4, threads,
         seconds(problem, target, threads),
     )  # fmt: skip
+
+
+def _line(problem: Problem) -> int:
+    """Return the positions of x that a row of dy meets."""
+    high, wide = ((d * (n - 1) + 1) for d, n in zip(problem.dilation, problem.window, strict=True))
+    return high * ((problem.result[1] - 1) * problem.stride[1] + wide)
 
 
 def _panels(
