@@ -46,6 +46,7 @@ LARGER = [  # read without panels; in blocks; with many taps; in groups; planes 
     (Conv(1, 40, 1, 1, (15, 14), (3, 3), (2, 2), (1, 1, 1, 1)), "nhwc"),
     (Conv(2, 32, 1, 1, (14, 13), (5, 4), (2, 3), (2, 1, 3, 2), (1, 2), flip=True), "nchw"),
     (Conv(16, 125, 1, 1, (5, 6), (3, 3), (1, 1), (1, 1, 1, 1)), "nhwc"),
+    (Conv(16, 65, 1, 1, (6, 5), (3, 3), (1, 1), (1, 1, 1, 1)), "nhwc"),
 ]
 
 
@@ -111,12 +112,13 @@ def main(level: str) -> None:
             (12, 1, (11, 8), GEOMETRIES[1], (0, 1, 1, 0), "nhwc"),
             (24, 1, (9, 7), GEOMETRIES[0], (1, 1, 1, 1), "nchw"),
             (16, 1, (8, 11), GEOMETRIES[1], (1, 0, 2, 1), "nchw"),
+            (33, 1, (5, 4), GEOMETRIES[0], (1, 1, 1, 1), "nhwc"),
             (5, 1, (6, 9), GEOMETRIES[2], (2, 2, -1, 3), "steps"),
             (5, 1, (9, 20), GEOMETRIES[4], (0, 0, 0, 0), "nchw to nhwc"),
         )
     ]
     count = 0
-    for number, (conv, form) in enumerate([*LARGER[:3], *small]):
+    for number, (conv, form) in enumerate([*LARGER[:3], *small, LARGER[-1]]):
         for direction in DIRECTIONS:
             for dtype in (torch.float32, torch.bfloat16)[: 1 + number % 4 // 3]:
                 for side in guarded.SIDES:

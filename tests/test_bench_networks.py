@@ -140,6 +140,21 @@ def test_a_wrong_gradient_is_seen() -> None:
         assert all(row.measured[name].error < 1e-6 for name in whole.NAMES[:2])
 
 
+def test_a_step_that_is_not_finite_is_seen() -> None:
+    class Endless(nn.Sequential):
+        """A network that is wrong where our kernels run on more than one image."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
+            return y / 0 if faltung.is_enabled() and len(x) > 1 else y
+
+    network = Network(lambda: Endless(*tiny().children()), (3, 8, 8))
+    with torch.no_grad():
+        made = whole.ready("endless", network, 2, training=True)
+        assert whole.measured(made, 1, 1, 1.0).healthy
+        assert not whole.measured(made, 2, 1, 1.0).healthy
+
+
 def test_weights_follow_the_seed_and_leave_the_generator_alone() -> None:
     before = torch.random.get_rng_state()
     first, again, other = (built(NARROW["unet"], seed) for seed in (0, 0, 1))

@@ -171,6 +171,9 @@ def test_panels_are_wide_where_they_stay_small_and_there_are_enough() -> None:
     assert vectors("mb16g120ic120oc120ih28kh5ph2") == 4
     assert vectors("mb16g120ic120oc120ih112kh5ph2") == 2
     assert vectors("mb16g5ic5oc5ih28kh5ph2", "vector128") == 2
+    conv = LARGER[-1][0]  # which runs with whole caches, as its number is even
+    assert len(LARGER) % 2 == 1
+    assert vectors(f"mb{conv.images}g65ic65oc65ih6iw5kh3ph1") == 8
 
 
 @pytest.mark.parametrize("stride", [(1, 1), (2, 2), (1, 3)])
@@ -271,7 +274,7 @@ def test_memory_is_bounded() -> None:
 
 @pytest.mark.parametrize("layout", ["nchw", "nhwc"])
 @pytest.mark.parametrize("direction", ["forward", "input"])
-@pytest.mark.parametrize("size", [9, 40])
+@pytest.mark.parametrize("size", [5, 9, 40])
 def test_no_images_are_planned_and_run(size: int, direction: str, layout: str) -> None:
     problem = parse(f"conv {direction} mb0g16ic16oc16ih{size}kh3ph1 {layout}")
     (plan,) = depthwise.plans(problem, HOST, 2)

@@ -213,14 +213,24 @@ def test_the_folder_is_looked_through_when_a_share_of_what_is_free_is_used(
     store = Store(folder, "cpu 1", limit=1_000_000)
     store.put("0", bytes(1000))
     assert looked == 2 * [folder]  # for unfinished files and for kernels
-    for number in range(50):
+    for number in range(12):
         store.put(str(number), bytes(1000))
     assert looked == 2 * [folder]
-    for number in range(50, 1000):
+    for number in range(12, 1000):
         store.put(str(number), bytes(1000))
-    assert 50 < len(looked) < 500
+    assert 50 < len(looked) < 800
     assert sum(path.stat().st_size for path in folder.iterdir()) <= store.limit
     assert len(list(folder.iterdir())) < 1000
+
+
+def test_two_processes_exceed_the_limit_by_no_more_than_a_part(folder: Path) -> None:
+    one, other = (Store(folder, "cpu 1", limit=100_000) for _ in range(2))
+    one.put("one", bytes(100))
+    for number in range(60):
+        other.put(f"other {number}", bytes(1000))
+    for number in range(40):
+        one.put(f"one {number}", bytes(1000))
+        assert sum(path.stat().st_size for path in folder.iterdir()) <= 100_000 * (1 + 1 / 64)
 
 
 def test_kernels_of_all_fingerprints_count(folder: Path) -> None:

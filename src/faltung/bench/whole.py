@@ -6,6 +6,7 @@ folded or traced, so that the difference is that of the convolutions and pools.
 """
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -77,10 +78,15 @@ class Ready:
         return partial(_step if self.training else _forward, self.modules[layout], x)
 
     def error(self, name: str, batch: int) -> float:
-        """Make a call of a candidate; return its relative error for the first image."""
+        """Make a call of a candidate; return its relative error for the first image.
+
+        Of a step of training on all images only that it is finite is known.
+        """
         found = self.call(name, batch)()
         if not self.training:
             return relative_error((found[0][:1],), self.exact)
+        if not all(bool(part.isfinite().all()) for part in found):
+            return math.nan
         module = self.modules[name.split()[1]]
         _train(module, on=False)
         try:

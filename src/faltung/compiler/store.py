@@ -22,10 +22,10 @@ from faltung.errors import ArgumentError
 
 MAGIC = b"faltung kernel 1\n"
 HOUR = 3600.0
+PART = 64  # the part of what is free, one in so many, that a process puts before it looks again
+MOST = 2**20  # bytes that it puts at most before that
 KERNEL = re.compile(r"[0-9a-f]{64}\.kernel")
 UNFINISHED = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{16}\.unfinished")
-
-FILLING = 16  # processes that may fill the folder at the same time and keep it within its limit
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,10 @@ class Store:
     def put(self, key: str, payload: bytes) -> None:
         """Store a payload under a key and keep the folder within its limit.
 
-        The folder is looked through by the first `put` of a process, and again when the process has
-        used up its share of what was free then: looking through thousands of files takes longer
-        than compiling a kernel.
+        The folder is looked through by the first `put` of a process, and again when it has put a
+        `PART` of what was free then, or `MOST`: looking through thousands of files takes longer
+        than compiling a kernel. Processes that put at the same time may exceed the limit by as
+        much each, until one of them looks.
 
         What alone is larger than the limit is not stored. Where the system refuses, nothing is
         stored and `trouble` says why.
@@ -207,13 +208,12 @@ class Store:
                 self._remove(path)
         kernels = self._files(KERNEL)
         total = sum(facts.st_size for _, facts in kernels)
-        self._room = (self.limit - total) // FILLING
-        if total <= self.limit:
-            return
-        for path, facts in sorted(kernels, key=lambda kernel: kernel[1].st_mtime):
-            if total * 10 > self.limit * 9 and path != newest:
-                self._remove(path)
-                total -= 0 if os.path.lexists(path) else facts.st_size
+        if total > self.limit:
+            for path, facts in sorted(kernels, key=lambda kernel: kernel[1].st_mtime):
+                if total * 10 > self.limit * 9 and path != newest:
+                    self._remove(path)
+                    total -= 0 if os.path.lexists(path) else facts.st_size
+        self._room = min((self.limit - total) // PART, MOST)
 
 
 def _packed(fingerprint: str, key: str, payload: bytes) -> bytes:

@@ -55,7 +55,7 @@ def bring(
                     done = here
                 with code.when(vectors > whole), code.loop(count) as j:
                     position = at + j * source.column + whole * code.lanes
-                    left = code.larger(channels - whole * code.lanes, 0)
+                    left = channels - whole * code.lanes
                     place = line + j * code.lanes + whole * plane
                     partial(code, position, place, left, code.lanes)
             with otherwise, code.loop(vectors) as v:

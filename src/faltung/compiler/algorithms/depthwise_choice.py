@@ -89,7 +89,7 @@ def panels(problem: Problem, target: Target, area: int) -> Pair:
     Args:
         problem: The problem.
         target: The CPU.
-        area: Positions of a panel of a whole plane.
+        area: Positions that a panel holds, whether its rows are cut or not.
     """
     vector = target.lanes * KINDS[problem.kind]
     line, whole = max(LINE // vector, 1), -(-problem.channels // target.lanes)

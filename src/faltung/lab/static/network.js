@@ -66,9 +66,12 @@ export function mount(root, given, keep) {
   // The view is busy until it shows the answers to what was asked last.
   async function refresh() {
     const mine = ++asked;
-    view.ariaBusy = "true";
-    await answered(drawing.bytes());
-    if (mine === asked) view.ariaBusy = "false";
+    view.setAttribute("aria-busy", "true");
+    try {
+      await answered(drawing.bytes());
+    } finally {
+      if (mine === asked) view.setAttribute("aria-busy", "false");
+    }
   }
 
   async function answered(text) {
