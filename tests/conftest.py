@@ -11,7 +11,7 @@ MEASURED = {f"test_{name}" for name in (
     "again", "compile", "conv2d", "errors", "fused", "geometry", "kept", "layers", "limits",
     "local2d", "padding_modes", "pooling", "seeds", "settings",
 )}  # fmt: skip
-"""Tests of what coverage measures; tracing the others takes as long again as they do."""
+"""Tests of what coverage measures; tracing the others takes up to half of their time more."""
 
 SHARED_MNIST = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
 

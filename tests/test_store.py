@@ -212,10 +212,10 @@ def test_the_folder_is_looked_through_when_a_share_of_what_is_free_is_used(
     monkeypatch.setattr(os, "scandir", looking)
     store = Store(folder, "cpu 1", limit=1_000_000)
     store.put("0", bytes(1000))
-    assert looked == 2 * [folder]  # for unfinished files and for kernels
+    assert looked == [folder]
     for number in range(12):
         store.put(str(number), bytes(1000))
-    assert looked == 2 * [folder]
+    assert looked == [folder]
     for number in range(12, 1000):
         store.put(str(number), bytes(1000))
     assert 50 < len(looked) < 800

@@ -111,6 +111,9 @@ def ready(name: str, network: Network, most: int, *, training: bool = False) -> 
     module = built(network)
     images = torch.randn(most, *network.shape, generator=torch.Generator().manual_seed(0))
     exact = (_step if training else _forward)(copy.deepcopy(module).double(), images[:1].double())
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.momentum = 0.0  # statistics are taken, and not kept
     _train(module, on=training)
     modules: dict[str, nn.Module] = {}
     for layout, form in FORMATS.items():
@@ -119,11 +122,9 @@ def ready(name: str, network: Network, most: int, *, training: bool = False) -> 
 
 
 def _train(module: nn.Module, *, on: bool) -> None:
-    """Switch training on or off; nothing is dropped, and statistics are taken but not kept."""
+    """Switch training on or off; nothing is dropped."""
     for part in module.modules():
         part.training = on and not isinstance(part, nn.Dropout)
-        if isinstance(part, nn.BatchNorm2d):
-            part.momentum = 0.0
 
 
 def _forward(module: nn.Module, x: Tensor) -> Parts:

@@ -26,6 +26,7 @@ PART = 64  # the part of what is free, one in so many, that a process puts befor
 MOST = 2**20  # bytes that it puts at most before that
 KERNEL = re.compile(r"[0-9a-f]{64}\.kernel")
 UNFINISHED = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{16}\.unfinished")
+File = tuple[Path, os.stat_result]
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,8 @@ class Store:
     def entries(self) -> list[Entry]:
         """Return the undamaged kernels of all fingerprints, those used last first."""
         found = []
-        for path, _ in self._files(KERNEL):
+        kernels, _ = self._files()
+        for path, _ in kernels:
             if (read := self._read(path)) and (unpacked := _unpacked(read[0])):
                 facts, current = read[1], unpacked[0] == self.fingerprint
                 found.append(Entry(unpacked[1], facts.st_size, facts.st_mtime, current))
@@ -137,9 +139,10 @@ class Store:
         Returns:
             The number of kernels removed.
         """
-        for path, _ in self._files(UNFINISHED):
+        kernels, unfinished = self._files()
+        for path, _ in unfinished:
             self._remove(path)
-        return sum(self._remove(path) for path, _ in self._files(KERNEL))
+        return sum(self._remove(path) for path, _ in kernels)
 
     def _path(self, key: str) -> Path:
         name = hashlib.sha256(f"{self.fingerprint}\0{key}".encode()).hexdigest()
@@ -177,17 +180,19 @@ class Store:
         self._file_trouble = f"a stored kernel is not loaded: {path} {fault}"
         return None
 
-    def _files(self, pattern: re.Pattern[str]) -> list[tuple[Path, os.stat_result]]:
-        """List the regular files of a kind; what vanishes meanwhile is left out."""
-        found: list[tuple[Path, os.stat_result]] = []
+    def _files(self) -> tuple[list[File], list[File]]:
+        """List kernels and unfinished files; what vanishes meanwhile is left out."""
+        kernels: list[File] = []
+        unfinished: list[File] = []
         if not self._usable():
-            return found
+            return kernels, unfinished
         with suppress(OSError), os.scandir(self.folder) as files:
             for file in files:
                 with suppress(FileNotFoundError):
-                    if pattern.fullmatch(file.name) and file.is_file(follow_symlinks=False):
-                        found.append((Path(file.path), file.stat(follow_symlinks=False)))
-        return found
+                    for pattern, found in ((KERNEL, kernels), (UNFINISHED, unfinished)):
+                        if pattern.fullmatch(file.name) and file.is_file(follow_symlinks=False):
+                            found.append((Path(file.path), file.stat(follow_symlinks=False)))
+        return kernels, unfinished
 
     def _remove(self, path: Path) -> bool:
         """Remove a file; say whether it was there and now is not."""
@@ -203,10 +208,10 @@ class Store:
 
     def _trim(self, newest: Path) -> None:
         """Remove stale unfinished files and, above the limit, all but the kernels used last."""
-        for path, facts in self._files(UNFINISHED):
+        kernels, unfinished = self._files()
+        for path, facts in unfinished:
             if time.time() - facts.st_mtime > HOUR:
                 self._remove(path)
-        kernels = self._files(KERNEL)
         total = sum(facts.st_size for _, facts in kernels)
         if total > self.limit:
             for path, facts in sorted(kernels, key=lambda kernel: kernel[1].st_mtime):

@@ -33,12 +33,13 @@ def plan(problem: Problem, target: Target, threads: int) -> Plan:
     multiplier = problem.outputs // problem.channels
     way = along(problem, target, layouts, problem.result)
     over, bare = way != ROWS, way == BARE
-    vectors, units = panels(problem, target, _line(problem)) if over else (1, problem.channels)
-    parts = -(-TASKS // units)
     if bare:
         vectors, units = problem.channels // lanes, 1
         pixels = problem.images * math.prod(problem.result)
         parts = min(max(TASKS, pixels // VECTORS), PARTS)
+    else:
+        vectors, units = panels(problem, target, _line(problem)) if over else (1, problem.channels)
+        parts = -(-TASKS // units)
     blocks, forms = _panels(problem, target, over, 0 if bare else vectors)
     chunks = max(min(problem.images * blocks, parts), 1)
     spec = Spec(
