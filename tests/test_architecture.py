@@ -159,6 +159,7 @@ LAYERS = [
     ["ops.ours_pooling"],
     ["ops.convolution", "ops.local", "ops.pooling"],
     ["ops.again", "ops.fused", "ops.quick"],
+    ["ops.replays"],
     ["ops"],
     ["functional.arguments"],
     ["functional.checks", "functional.padding"],

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from faltung.errors import MissingExtraError
 from faltung.geometry import windows
-from faltung.ops import Choice, again, choose
+from faltung.ops import Choice, again, choose, replays
 from faltung.ops.watching import PLAIN
 
 Ints = list[int]
@@ -76,35 +76,42 @@ def _convolution(theirs: Theirs, *arguments: Any) -> Any:
     """Compute `aten::convolution`, or `aten::_convolution`, whose last four concern cuDNN."""
     x, w, bias, *geometry = arguments[:9]
     stride, padding, dilation, transposed, _, groups = geometry
-    if (done := again.conv2d(x, w, bias, geometry)) is not None:
+    called = ("convolution", (x, w) if bias is None else (x, w, bias), geometry)
+    if (done := again.repeat(*called, id(w))) is not None:
         return done
-    choice = choose("conv2d_input_gradient" if transposed else "conv2d", x)
+    operation = "conv2d_input_gradient" if transposed else "conv2d"
+    choice = choose(operation, x)
     if not choice.ours or not _plain(x, w) or (shape := _convolved(x, w, geometry)) is None:
         return theirs(*arguments)
     form = None if bias is None or not _plain(bias, dims=1) else (bias.dtype, bias.shape)
     if bias is not None and form != (x.dtype, shape[1:2]):
         return theirs(*arguments)
     resolved = (stride, _sides(padding), dilation, groups, False)
-    if transposed:
-        return _run(choice, x, w, bias, list(shape[2:]), *resolved)
-    again.remember(x, w, bias, geometry, resolved)
-    return _run(choice, x, w, bias, *resolved)
+    size = list(shape[2:]) if transposed else None
+    y = _run(choice, x, w, bias, *([size] if transposed else []), *resolved)
+    plan = partial(replays.convolution, x, w, bias, size, resolved)
+    again.note(*called, (operation,), plan)
+    return y
 
 
 def _convolution_backward(theirs: Theirs, *arguments: Any) -> Any:
     """Compute `aten::convolution_backward`, each gradient by our kernel where there is one."""
     dy, x, w, bias_sizes, *geometry, mask = arguments
     stride, padding, dilation, transposed, _, groups = geometry
+    called = ("convolution_backward", (dy, x, w), arguments[3:])
+    if (done := again.repeat(*called, id(w))) is not None:
+        return done
     if not _plain(dy, x, w) or dy.shape != _convolved(x, w, geometry):
         return theirs(*arguments)
     windows = (stride, _sides(padding), dilation, groups, False)
     found: list[Tensor | None] = [None, None, None]
-    choice = choose("conv2d" if transposed else "conv2d_input_gradient", dy)
+    operations = ("conv2d" if transposed else "conv2d_input_gradient", "conv2d_weight_gradient")
+    choice = choose(operations[0], dy)
     if mask[0] and choice.ours:
         size = [] if transposed else [list(x.shape[2:])]
         found[0] = _run(choice, dy, w, None, *size, *windows)
     large, small = (dy, x) if transposed else (x, dy)
-    choice = choose("conv2d_weight_gradient", large)
+    choice = choose(operations[1], large)
     if mask[1] and choice.ours:
         with_bias = mask[2] and not transposed
         found[1], db = _run(choice, large, small, list(w.shape[2:]), *windows, with_bias)
@@ -115,6 +122,9 @@ def _convolution_backward(theirs: Theirs, *arguments: Any) -> Any:
     if any(missing):
         rest = theirs(dy, x, w, bias_sizes, *geometry, missing)
         found = [b if a is None else a for a, b in zip(found, rest, strict=True)]
+    else:
+        plan = partial(replays.gradients, dy, x, w, mask, transposed, windows)
+        again.note(*called, operations, plan)
     return tuple(found)
 
 
@@ -136,23 +146,36 @@ def _pooled(x: Tensor, size: Ints, stride: Ints, padding: Ints, rest: Sequence[A
 
 def _pool(operation: str, defaults: tuple[Any, ...], theirs: Theirs, *arguments: Any) -> Any:
     """Compute `aten::max_pool2d_with_indices` or `aten::avg_pool2d`; torch leaves out defaults."""
+    called = (operation, arguments[:1], arguments[1:])
+    if (done := again.repeat(*called, tuple(arguments[1]))) is not None:
+        return done
     x, size, stride, padding, *rest = (*arguments, *defaults[len(arguments) - 2 :])
     stride, choice = stride or size, choose(operation, x)
     if not choice.ours or not _plain(x) or _pooled(x, size, stride, padding, rest) is None:
         return theirs(*arguments)
-    return _run(choice, x, size, stride, _sides(padding), *rest)
+    geometry = (size, stride, _sides(padding), *rest)
+    y = _run(choice, x, *geometry)
+    again.note(*called, (operation,), partial(replays.pool, operation, x, geometry))
+    return y
 
 
 def _pool_backward(operation: str, theirs: Theirs, *arguments: Any) -> Any:
     """Compute the backward of `_pool`: grad_output, as forward, and the indices of a maximum."""
     dy, x, size, stride, padding, *rest = arguments
     at = [rest.pop()] if operation == "extreme_pool2d_gradient" else []
+    called = (operation, (dy, x, *at), (size, stride, padding, *rest))
+    if (done := again.repeat(*called, tuple(size))) is not None:
+        return done
     stride, choice = stride or size, choose(operation, dy)
     placed = all(_plain(a) and a.dtype == torch.int64 and a.shape == dy.shape for a in at)
     fits = choice.ours and placed and _plain(dy, x)
     if not fits or dy.shape != _pooled(x, size, stride, padding, rest):
         return theirs(*arguments)
-    return _run(choice, dy, *at, list(x.shape[2:]), size, stride, _sides(padding), *rest)
+    geometry = (size, stride, _sides(padding), *rest)
+    dx = _run(choice, dy, *at, list(x.shape[2:]), *geometry)
+    plan = partial(replays.pool_gradient, dy, x, at[0] if at else None, geometry)
+    again.note(*called, (operation,), plan)
+    return dx
 
 
 OVERRIDES: dict[str, Callable[..., Any]] = {

@@ -11,7 +11,7 @@ from functools import partial
 
 from faltung.ops import ours, ours_pooling, quick
 from faltung.ops.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
-from faltung.ops.fused import ACTIVATIONS, OURS, POOLED, POOLS, conv2d_fused
+from faltung.ops.fused import ACTIVATIONS, POOLS, conv2d_fused
 from faltung.ops.local import local2d
 from faltung.ops.pooling import (
     avg_pool2d,
@@ -20,7 +20,7 @@ from faltung.ops.pooling import (
     min_pool2d,
     min_pool2d_values,
 )
-from faltung.ops.seam import Choice, choose, implementation, set_ours
+from faltung.ops.seam import Choice, choose, set_ours
 
 __all__ = [
     "ACTIVATIONS",
@@ -50,4 +50,3 @@ for _operation in ("max", "min"):
 set_ours("extreme_pool2d_gradient", ours_pooling.extreme_gradient)
 set_ours("avg_pool2d", ours_pooling.avg_pool2d)
 set_ours("avg_pool2d_gradient", ours_pooling.avg_pool2d_gradient)
-OURS.update({name: implementation(name) for name in POOLED.values() if name})

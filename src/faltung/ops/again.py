@@ -1,88 +1,77 @@
-"""Convolutions of torch's operator that were checked before: a look-up, and the kernel.
+"""Calls of torch's operators that were checked before: a look-up, and the kernel.
 
-A network calls the same few convolutions again and again; what torch's arguments come to is found
+A network makes the same few calls again and again. What the arguments of a call come to is found
 once, and noted under all that the checks look at.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from faltung.ops import ours, seam
+from faltung.ops import seam
 from faltung.ops.last import Last
 from faltung.ops.memo import Memo
 from faltung.ops.watching import PLAIN, float32_precision
 
-_known = Memo[tuple[Any, ...], ours.Known]()
-_last = Last[ours.Known]()
+Replay = Callable[..., Any]
+Found = tuple[tuple[str, ...], Replay]
+
+_known = Memo[tuple[Any, ...], Found]()
+_last = Last[Found]()
 
 
-def conv2d(x: Tensor, w: Tensor, bias: Tensor | None, geometry: Sequence[Any]) -> Tensor | None:
-    """Return a convolution that was remembered, or None.
+def repeat(operator: str, tensors: tuple[Tensor, ...], rest: Sequence[Any], layer: Hashable) -> Any:
+    """Return the result of a call that was noted before, or None.
 
     Args:
-        x: The input, as `aten::convolution` gets it.
-        w: The weight.
-        bias: The bias, if any.
-        geometry: Stride, padding, dilation, whether it is transposed (that is not remembered),
-            output padding, groups.
+        operator: What is called.
+        tensors: Its tensors.
+        rest: Its other arguments, as torch's dispatcher hands them over.
+        layer: What tells the layers of a network apart, such as the `id` of a weight.
     """
-    known = _found(x, w, bias, geometry)
-    if known is None or seam.implementation("conv2d") is not ours.conv2d:
-        return None
-    at = ours.addresses(x, w, bias)
-    if at is None:
-        return None
-    call, size, strides = known
-    out = ours.blank(size, strides, x.dtype)
-    ours.run(call, at[0], at[1], at[2], out.data_ptr(), w)
-    return out
-
-
-def _found(x: Tensor, w: Tensor, bias: Tensor | None, geometry: Sequence[Any]) -> ours.Known | None:
-    last = _last.find(x, w, bias)
-    if last is not None and last[0] == geometry:
-        return last[1]
-    key = None if geometry[3] else _key(x, w, bias, geometry)
-    known = None if key is None else _known.get(key)
-    if known is not None:
-        _last.note(x, w, bias, geometry, known)
-    return known
-
-
-def remember(
-    x: Tensor, w: Tensor, bias: Tensor | None, geometry: Sequence[Any], resolved: Sequence[Any]
-) -> None:
-    """Note that a call was correct, and what its geometry came to."""
-    key = _key(x, w, bias, geometry)
-    if key is None:
-        return
-    known = ours.known_conv2d(x, w, bias, resolved)
-    if known is not None:
-        _known.note(key, known)
-
-
-def _key(
-    x: Tensor, w: Tensor, bias: Tensor | None, geometry: Sequence[Any]
-) -> tuple[Any, ...] | None:
-    """Return all that the checks of a call look at, or None where tensors are not torch's own."""
-    if not all(t is None or _plain(t) for t in (x, w, bias)):
-        return None
-    about: Any = None
-    if bias is not None:
-        if not bias.is_contiguous():
+    about = (operator, layer, len(tensors), tensors[0].numel())
+    last = _last.find(about, tensors)
+    if last is not None and last[0] == rest:
+        found = last[1]
+    else:
+        key = _key(operator, tensors, rest)
+        noted = None if key is None else _known.get(key)
+        if noted is None:
             return None
-        about = bias.shape, bias.dtype
-    stride, padding, dilation, transposed, extra, groups = geometry
-    return (
-        x.shape, x.stride(), x.dtype, w.shape, w.stride(), w.dtype, about, tuple(stride),
-        tuple(padding), tuple(dilation), transposed, tuple(extra), groups,
-        torch.get_num_threads(), float32_precision(),
-    )  # fmt: skip
+        found = noted
+        _last.note(about, tensors, rest, found)
+    operations, replay = found
+    return replay(*tensors) if all(map(seam.unchanged, operations)) else None
 
 
-def _plain(tensor: Tensor) -> bool:
-    """Say whether a tensor is torch's own, in plain memory of the CPU."""
-    return type(tensor) in PLAIN and tensor.is_cpu and tensor.layout is torch.strided
+def note(
+    operator: str,
+    tensors: tuple[Tensor, ...],
+    rest: Sequence[Any],
+    operations: tuple[str, ...],
+    plan: Callable[[], Replay | None],
+) -> None:
+    """Note how a call that was right is made again.
+
+    Args:
+        operator: What was called.
+        tensors: Its tensors.
+        rest: Its other arguments.
+        operations: The operations whose kernels compute it; where another kernel is registered for
+            one of them, the call is not repeated.
+        plan: Returns what computes it from tensors like these, if our kernels do it all.
+    """
+    key = _key(operator, tensors, rest) if all(map(seam.unchanged, operations)) else None
+    if key is not None and (replay := plan()) is not None:
+        _known.note(key, (operations, replay))
+
+
+def _key(operator: str, tensors: tuple[Tensor, ...], rest: Sequence[Any]) -> tuple[Any, ...] | None:
+    """Return all that the checks of a call look at, or None where tensors are not torch's own."""
+    if not all(type(t) in PLAIN and t.is_cpu and t.layout is torch.strided for t in tensors):
+        return None
+    forms = [(t.shape, t.stride(), t.dtype) for t in tensors]
+    written = [tuple(a) if type(a) is list else a for a in rest]
+    return operator, *forms, *written, torch.get_num_threads(), float32_precision()

@@ -23,7 +23,6 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": tf.silu,
 }
 POOLED = {"": "", "max": "max_pool2d_values", "avg": "avg_pool2d"}  # the operators of `POOLS`
-OURS: dict[str, Any] = {}  # our kernels of these operators, as they are registered
 POOLS: dict[str, Callable[[Tensor], Tensor]] = {
     "": lambda y: y,
     "max": lambda y: pooling.max_pool2d_values(y, *HALVED, [1, 1], False),
@@ -71,11 +70,11 @@ def _at_once(
         or (summand is not None and (summand.dtype is not x.dtype or summand.is_neg()))
         or x.is_neg()
         or w.is_neg()
-        or (pooled and seam.implementation(pooled) is not OURS[pooled])
+        or (pooled and not seam.unchanged(pooled))
         or (gradient and torch.is_grad_enabled())
         or torch.compiler.is_compiling()
         or watched()
-        or seam.implementation("conv2d") is not ours.conv2d
+        or not seam.unchanged("conv2d")
     ):
         return None
     if bias is not None and not bias.is_contiguous():

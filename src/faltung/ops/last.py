@@ -1,10 +1,11 @@
-"""The last call of each weight and size of image: the next one mostly asks for the same again.
+"""The last call of each layer and size of image: the next one mostly asks for the same again.
 
 Torch's compiler has guards that compare types, sizes, strides, element types, devices, whether
 gradients are wanted and which modes are at work, in a fraction of the time that it takes to ask for
 them one by one.
 """
 
+from collections.abc import Hashable, Sequence
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -19,33 +20,35 @@ _Guard: Any = getattr(getattr(getattr(_C, "_dynamo", None), "guards", None), "Te
 
 
 class Last(Generic[Found]):
-    """What was found for the last call of each weight and size."""
+    """What was found for the last call of each key."""
 
     def __init__(self) -> None:
-        self._seen = Memo[tuple[int, int], tuple[Any, bool, int, str, Any, Found]]()
+        self._seen = Memo[Hashable, tuple[Any, int, str, Any, Found]]()
 
-    def find(self, x: Tensor, w: Tensor, bias: Tensor | None) -> tuple[Any, Found] | None:
+    def find(self, key: Hashable, tensors: Sequence[Tensor]) -> tuple[Any, Found] | None:
         """Return the other arguments of the last such call, and what was found for it.
 
         None where its tensors differed in more than their elements and addresses, or where the
         number of threads or the accuracy was another.
+
+        Args:
+            key: What tells apart the calls that are made in turn, and the number of their tensors.
+            tensors: The tensors of the call.
         """
-        seen = self._seen.get((id(w), x.numel()))
+        seen = self._seen.get(key)
         if seen is None:
             return None
-        holds, biased, threads, precision, arguments, found = seen
-        if biased is (bias is None) or not (holds(x, w, bias) if biased else holds(x, w)):
+        holds, threads, precision, arguments, found = seen
+        if not holds(*tensors):
             return None
         if threads != torch.get_num_threads() or precision != float32_precision():
             return None
         return arguments, found
 
-    def note(self, x: Tensor, w: Tensor, bias: Tensor | None, arguments: Any, found: Found) -> None:
+    def note(self, key: Hashable, tensors: Sequence[Tensor], arguments: Any, found: Found) -> None:
         """Note what was found for a call of torch's own tensors, and its other arguments."""
         if _Guard is None:
             return
-        tensors = (x, w) if bias is None else (x, w, bias)
         guard = _Guard(*tensors, dynamic_dims_sizes=None, dynamic_dims_strides=None)
         facts = (torch.get_num_threads(), float32_precision())
-        seen = (guard.check, bias is not None, *facts, arguments, found)
-        self._seen.note((id(w), x.numel()), seen)
+        self._seen.note(key, (guard.check, *facts, arguments, found))

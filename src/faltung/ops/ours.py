@@ -246,18 +246,64 @@ def known_conv2d(
     return recalled(key_of("conv2d", (x, w, bias), geometry), resolve)
 
 
+def known_input_gradient(
+    dy: Tensor, w: Tensor, bias: Tensor | None, size: Ints, geometry: Sequence[Any]
+) -> Known | None:
+    """Return the call of a transposed convolution, or None where torch's runs."""
+
+    def resolve() -> tuple[Call | None, Tensor] | None:
+        out = empty(dy, (dy.shape[0], w.shape[1] * geometry[3], *size), memory_format(dy, w))
+        return planned("input", dy, w, bias, out, geometry)
+
+    return recalled(key_of("conv2d_input_gradient", (dy, w, bias), (size, *geometry)), resolve)
+
+
+def known_weight_gradient(
+    x: Tensor, dy: Tensor, window: Ints, with_bias: bool, geometry: Sequence[Any]
+) -> Known | None:
+    """Return the call of a weight gradient, or None where torch's runs."""
+
+    def resolve() -> tuple[Call | None, Tensor] | None:
+        shape = (dy.shape[1], x.shape[1] // geometry[3], *window)
+        out = empty(x, shape, memory_format(x, dy))
+        return planned("weight", x, dy, out[:, 0, 0, 0] if with_bias else None, out, geometry)
+
+    key = key_of("conv2d_weight_gradient", (x, dy), (window, with_bias, *geometry))
+    return recalled(key, resolve)
+
+
+def convolved(
+    known: Known | None, first: Tensor, w: Tensor, bias: Tensor | None = None
+) -> Tensor | None:
+    """Return what the call of a convolution or its transpose makes, or None where it cannot."""
+    at = addresses(first, w, bias)
+    if known is None or at is None:
+        return None
+    call, size, strides = known
+    out = blank(size, strides, first.dtype)
+    return out if run(call, at[0], at[1], at[2], out.data_ptr(), w) else None
+
+
+def weighed(
+    known: Known | None, x: Tensor, dy: Tensor, with_bias: bool
+) -> tuple[Tensor, Tensor] | None:
+    """Return the gradients of weight and bias (empty if not asked for), or None."""
+    at = addresses(x, dy)
+    if known is None or at is None:
+        return None
+    call, size, strides = known
+    out = blank(size, strides, x.dtype)
+    db = blank((size[0] if with_bias else 0,), (1,), x.dtype)
+    run(call, at[0], at[1], db.data_ptr() if with_bias else 0, out.data_ptr())
+    return out, db
+
+
 def conv2d(x: Tensor, w: Tensor, bias: Tensor | None, *geometry: Any) -> Tensor:
     """Convolve; see `faltung.ops.convolution` for the arguments."""
     if bias is not None and not bias.is_contiguous():
         bias = bias.contiguous()
-    known = known_conv2d(x, w, bias, geometry)
-    at = addresses(x, w, bias)
-    if known is None or at is None:
-        return theirs.conv2d(x, w, bias, *geometry)
-    call, size, strides = known
-    out = blank(size, strides, x.dtype)
-    run(call, at[0], at[1], at[2], out.data_ptr(), w)
-    return out
+    y = convolved(known_conv2d(x, w, bias, geometry), x, w, bias)
+    return theirs.conv2d(x, w, bias, *geometry) if y is None else y
 
 
 def conv2d_input_gradient(
@@ -266,21 +312,8 @@ def conv2d_input_gradient(
     """Transpose the convolution with respect to its input."""
     if bias is not None and not bias.is_contiguous():
         bias = bias.contiguous()
-
-    def resolve() -> tuple[Call | None, Tensor] | None:
-        out = empty(dy, (dy.shape[0], w.shape[1] * geometry[3], *size), memory_format(dy, w))
-        return planned("input", dy, w, bias, out, geometry)
-
-    key = key_of("conv2d_input_gradient", (dy, w, bias), (size, *geometry))
-    known = recalled(key, resolve)
-    at = addresses(dy, w, bias)
-    if known is None or at is None:
-        return theirs.conv2d_input_gradient(dy, w, bias, size, *geometry)
-    call, shape, strides = known
-    out = blank(shape, strides, dy.dtype)
-    if not run(call, at[0], at[1], at[2], out.data_ptr(), w):
-        return theirs.conv2d_input_gradient(dy, w, bias, size, *geometry)
-    return out
+    dx = convolved(known_input_gradient(dy, w, bias, size, geometry), dy, w, bias)
+    return theirs.conv2d_input_gradient(dy, w, bias, size, *geometry) if dx is None else dx
 
 
 def conv2d_weight_gradient(
@@ -288,19 +321,5 @@ def conv2d_weight_gradient(
 ) -> tuple[Tensor, Tensor]:
     """Transpose the convolution with respect to its weight; with the gradient of the bias."""
     *geometry, with_bias = rest
-
-    def resolve() -> tuple[Call | None, Tensor] | None:
-        shape = (dy.shape[1], x.shape[1] // geometry[3], *window)
-        out = empty(x, shape, memory_format(x, dy))
-        return planned("weight", x, dy, out[:, 0, 0, 0] if with_bias else None, out, geometry)
-
-    known = recalled(key_of("conv2d_weight_gradient", (x, dy), (window, *rest)), resolve)
-    at = addresses(x, dy)
-    if known is None or at is None:
-        return theirs.conv2d_weight_gradient(x, dy, window, *rest)
-    call, shape, strides = known
-    out = blank(shape, strides, x.dtype)
-    db = torch.empty(dy.shape[1] if with_bias else 0, dtype=x.dtype)
-    third = db.data_ptr() if with_bias else 0
-    run(call, at[0], at[1], third, out.data_ptr())
-    return out, db
+    found = weighed(known_weight_gradient(x, dy, window, with_bias, geometry), x, dy, with_bias)
+    return theirs.conv2d_weight_gradient(x, dy, window, *rest) if found is None else found

@@ -55,7 +55,8 @@ def planned(
     return prepared(problem), out
 
 
-def _run(known: Known | None, first: Tensor, positions: Tensor | None = None) -> Tensor | None:
+def pooled(known: Known | None, first: Tensor, positions: Tensor | None = None) -> Tensor | None:
+    """Return what the call of a pool or its gradient makes, or None where it cannot."""
     at = addresses(first, positions)
     if known is None or at is None:
         return None
@@ -65,59 +66,42 @@ def _run(known: Known | None, first: Tensor, positions: Tensor | None = None) ->
     return out
 
 
-def extreme(operation: str, x: Tensor, *geometry: Any) -> tuple[Tensor, Tensor]:
-    """Return maxima ("max") or minima ("min") and their positions."""
+def positioned(known: Known | None, x: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Return what the call of extrema with their positions makes, or None where it cannot."""
+    if known is None:
+        return None
+    at = blank(known[1], known[2], torch.int64)
+    y = pooled(known, x, at)
+    return None if y is None else (y, at)
+
+
+def known_extreme(
+    operation: str, x: Tensor, geometry: Sequence[Any], indices: bool = False
+) -> Known | None:
+    """Return the call of maxima ("max") or minima ("min"), or None where torch's runs."""
 
     def resolve() -> tuple[Call | None, Tensor] | None:
         over = windows(*geometry)
-        return planned(operation, "forward", x, slid(x, x.shape[1], over), over, indices=True)
+        return planned(operation, "forward", x, slid(x, x.shape[1], over), over, indices=indices)
 
-    known = recalled(_key(operation, (x,), geometry), resolve)
-    if known is not None:
-        at = blank(known[1], known[2], torch.int64)
-        y = _run(known, x, at)
-        if y is not None:
-            return y, at
-    pool = theirs.max_pool2d if operation == "max" else theirs.min_pool2d
-    return pool(x, windows(*geometry))
+    return recalled(_key(operation, (x,), (*geometry, indices)), resolve)
 
 
-def known_extreme(operation: str, x: Tensor, geometry: Sequence[Any]) -> Known | None:
-    """Return the call of maxima ("max") or minima ("min") alone, or None where torch's runs."""
+def known_extreme_gradient(
+    dy: Tensor, at: Tensor, size: Sequence[int], geometry: Sequence[Any]
+) -> Known | None:
+    """Return the call that sends gradients to their positions, or None where torch's runs.
 
-    def resolve() -> tuple[Call | None, Tensor] | None:
-        over = windows(*geometry)
-        return planned(operation, "forward", x, slid(x, x.shape[1], over), over)
-
-    return recalled(_key(f"{operation} alone", (x,), geometry), resolve)
-
-
-def extreme_values(operation: str, x: Tensor, *geometry: Any) -> Tensor:
-    """Return maxima ("max") or minima ("min") alone."""
-    y = _run(known_extreme(operation, x, geometry), x)
-    if y is not None:
-        return y
-    pool = theirs.max_pool2d if operation == "max" else theirs.min_pool2d
-    return pool(x, windows(*geometry))[0]
-
-
-def extreme_gradient(dy: Tensor, at: Tensor, size: Sequence[int], *geometry: Any) -> Tensor:
-    """Send every gradient to the position its maximum or minimum came from.
-
-    The windows only say where positions are expected; they may be anywhere in the image.
+    A kernel walks gradients and positions alike: their strides must be the same.
     """
-    if at.shape != dy.shape or at.dtype != torch.int64 or not at.is_cpu:
-        return theirs.extreme_pool2d_gradient(dy, at, list(size))
-    if dy.stride() != at.stride():  # a kernel walks both alike
-        dy = torch.empty_like(at, dtype=dy.dtype).copy_(dy)
+    if at.shape != dy.shape or at.dtype != torch.int64 or dy.stride() != at.stride():
+        return None
 
     def resolve() -> tuple[Call | None, Tensor] | None:
         out = empty(dy, (*dy.shape[:2], *size), memory_format(dy))
         return planned("max", "input", dy, out, windows(*geometry), indices=True)
 
-    known = recalled(_key("extreme gradient", (dy, at), (size, *geometry)), resolve)
-    dx = _run(known, dy, at)
-    return theirs.extreme_pool2d_gradient(dy, at, list(size)) if dx is None else dx
+    return recalled(_key("extreme gradient", (dy, at), (size, *geometry)), resolve)
 
 
 def known_avg(x: Tensor, rest: Sequence[Any]) -> Known | None:
@@ -132,9 +116,50 @@ def known_avg(x: Tensor, rest: Sequence[Any]) -> Known | None:
     return recalled(_key("avg", (x,), rest), resolve)
 
 
+def known_avg_gradient(dy: Tensor, shape: Ints, rest: Sequence[Any]) -> Known | None:
+    """Return the call of the gradient of means, or None where torch's runs."""
+    size, stride, padding, ceil, count, divisor = rest
+
+    def resolve() -> tuple[Call | None, Tensor] | None:
+        over = windows(size, stride, padding, [1, 1], ceil)
+        out = empty(dy, (*dy.shape[:2], *shape), memory_format(dy))
+        return planned("avg", "input", dy, out, over, divisor=divisor, count_padding=count)
+
+    return recalled(_key("avg gradient", (dy,), (shape, *rest)), resolve)
+
+
+def extreme(operation: str, x: Tensor, *geometry: Any) -> tuple[Tensor, Tensor]:
+    """Return maxima ("max") or minima ("min") and their positions."""
+    found = positioned(known_extreme(operation, x, geometry, indices=True), x)
+    if found is not None:
+        return found
+    pool = theirs.max_pool2d if operation == "max" else theirs.min_pool2d
+    return pool(x, windows(*geometry))
+
+
+def extreme_values(operation: str, x: Tensor, *geometry: Any) -> Tensor:
+    """Return maxima ("max") or minima ("min") alone."""
+    y = pooled(known_extreme(operation, x, geometry), x)
+    if y is not None:
+        return y
+    pool = theirs.max_pool2d if operation == "max" else theirs.min_pool2d
+    return pool(x, windows(*geometry))[0]
+
+
+def extreme_gradient(dy: Tensor, at: Tensor, size: Sequence[int], *geometry: Any) -> Tensor:
+    """Send every gradient to the position its maximum or minimum came from.
+
+    The windows only say where positions are expected; they may be anywhere in the image.
+    """
+    if at.shape == dy.shape and at.is_cpu and dy.stride() != at.stride():
+        dy = torch.empty_like(at, dtype=dy.dtype).copy_(dy)
+    dx = pooled(known_extreme_gradient(dy, at, size, geometry), dy, at)
+    return theirs.extreme_pool2d_gradient(dy, at, list(size)) if dx is None else dx
+
+
 def avg_pool2d(x: Tensor, *rest: Any) -> Tensor:
     """Return means over windows."""
-    y = _run(known_avg(x, rest), x)
+    y = pooled(known_avg(x, rest), x)
     if y is not None:
         return y
     size, stride, padding, ceil, count, divisor = rest
@@ -143,16 +168,9 @@ def avg_pool2d(x: Tensor, *rest: Any) -> Tensor:
 
 def avg_pool2d_gradient(dy: Tensor, shape: Ints, *rest: Any) -> Tensor:
     """Transpose `avg_pool2d` over an input of that height and width."""
-    size, stride, padding, ceil, count, divisor = rest
-
-    def resolve() -> tuple[Call | None, Tensor] | None:
-        over = windows(size, stride, padding, [1, 1], ceil)
-        out = empty(dy, (*dy.shape[:2], *shape), memory_format(dy))
-        return planned("avg", "input", dy, out, over, divisor=divisor, count_padding=count)
-
-    known = recalled(_key("avg gradient", (dy,), (shape, *rest)), resolve)
-    dx = _run(known, dy)
+    dx = pooled(known_avg_gradient(dy, shape, rest), dy)
     if dx is not None:
         return dx
+    size, stride, padding, ceil, count, divisor = rest
     over = windows(size, stride, padding, [1, 1], ceil)
     return theirs.avg_pool2d_gradient(dy, shape, over, count, divisor)

@@ -18,7 +18,7 @@ Key = tuple[Any, ...]
 
 _known = Memo[Key, tuple[Any, ...]]()
 _convolutions = Memo[Key, tuple[Any, ...]]()
-_pools = Memo[Key, tuple[Any, ...]]()
+_pools = Memo[Key, ours.Known]()
 _last = Last[tuple[Any, ...]]()
 
 
@@ -112,7 +112,7 @@ def conv2d(x: Tensor, w: Tensor, bias: Tensor | None, written: tuple[Any, ...]) 
         or at is None
         or (gradient and torch.is_grad_enabled())
         or watched()
-        or seam.implementation("conv2d") is not ours.conv2d
+        or not seam.unchanged("conv2d")
     ):
         done: Tensor = convolution.conv2d(x, w, bias, *resolved)
         return done
@@ -126,13 +126,15 @@ def _convolution(
     x: Tensor, w: Tensor, bias: Tensor | None, written: tuple[Any, ...]
 ) -> tuple[Any, ...] | None:
     """Return what is noted for a convolution, if anything is."""
-    last = _last.find(x, w, bias)
+    tensors = (x, w) if bias is None else (x, w, bias)
+    about = (id(w), x.numel(), len(tensors))
+    last = _last.find(about, tensors)
     if last is not None and all(map(is_, last[0], written)):  # 1 and True are equal, not the same
         return last[1]
     key = _conv_key(x, w, bias, written)
     found = _convolutions.get(key) if key is not None else None
     if found is not None:
-        _last.note(x, w, bias, written, found)
+        _last.note(about, tensors, written, found)
     return found
 
 
@@ -151,17 +153,16 @@ def pool(operation: str, x: Tensor, written: tuple[Any, ...]) -> Tensor | None:
         return None  # arguments that are no plain tensors and numbers: the checks have words
     if found is None:
         return None
-    known, implementation = found
     at = ours.address(x)
     if (
         at == 0
         or x.is_neg()
         or (x.requires_grad and torch.is_grad_enabled())
         or watched()
-        or seam.implementation(operation) is not implementation
+        or not seam.unchanged(operation)
     ):
         return None
-    call, size, strides = known
+    call, size, strides = found
     out = ours.blank(size, strides, x.dtype)
     ours.run(call, at, 0, 0, out.data_ptr())
     return out
@@ -173,8 +174,7 @@ def remember_pool(
     """Note that a pool was correct, and which call computes its values in this memory format."""
     if x.requires_grad and torch.is_grad_enabled():
         return
-    implementation = seam.implementation(operation)
-    if torch.compiler.is_compiling() or watched() or not x.is_cpu or implementation is None:
+    if torch.compiler.is_compiling() or watched() or not x.is_cpu or not seam.unchanged(operation):
         return
     key = _hashed(_pool_key, operation, x, written)
     if key is None:
@@ -184,7 +184,7 @@ def remember_pool(
     else:
         known = ours_pooling.known_extreme(operation[:3], x, resolved)
     if known is not None:
-        _pools.note(key, (known, implementation))
+        _pools.note(key, known)
 
 
 def _pool_key(operation: str, x: Tensor, written: tuple[Any, ...]) -> tuple[Any, ...] | None:

@@ -32,6 +32,7 @@ class Choice:
 
 _theirs: dict[str, Implementation] = {}
 _ours: dict[str, Implementation] = {}
+_first: dict[str, Implementation | None] = {}
 
 
 def set_theirs(operation: str, implementation: Implementation) -> None:
@@ -44,6 +45,7 @@ def set_ours(operation: str, implementation: Implementation | None) -> None:
 
     It is called with the operator's arguments and must return what the operator returns.
     """
+    _first.setdefault(operation, implementation)
     if implementation is None:
         _ours.pop(operation, None)
     else:
@@ -53,6 +55,12 @@ def set_ours(operation: str, implementation: Implementation | None) -> None:
 def implementation(operation: str) -> Implementation | None:
     """Return the kernel of ours that is registered for an operation, or None."""
     return _ours.get(operation)
+
+
+def unchanged(operation: str) -> bool:
+    """Say whether what is registered for an operation is what was registered first."""
+    first = _first.get(operation)
+    return first is not None and _ours.get(operation) is first
 
 
 def runner(operation: str, tensor: torch.Tensor) -> Implementation:
