@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import faltung
 from faltung import switch
-from faltung.ops import last, seam
+from faltung.ops import again, last, ours, seam
 
 
 @pytest.fixture(params=["guards", "keys"], autouse=True)
@@ -164,20 +164,77 @@ def test_gradients_of_what_is_looked_up(checked: list[Any]) -> None:
         found.append(layer.weight.grad.clone())
     assert torch.equal(*found)
     forward = [a for a in checked if a[2][:2] == [[1, 1], [1, 1]] and a[0] is X]
-    assert len(forward) <= 3  # once forward, and at each of two ways back
+    assert len(forward) == 2  # once forward, and once back
 
 
-def test_a_setting_that_matters_is_part_of_the_look_up(checked: list[Any]) -> None:
-    tf.conv2d(X, W)
-    threads = torch.get_num_threads()
-    with faltung.precision("high"):
-        tf.conv2d(X, W)
+@pytest.mark.parametrize("name", CALLED)
+def test_a_setting_that_matters_is_part_of_the_look_up(name: str, checked: list[Any]) -> None:
+    call, threads = CALLS[name], torch.get_num_threads()
+    for _ in range(4):
+        call()
+    assert len(checked) == 1
+    if "m" not in name:  # pools compute the same whatever float32 means
+        with faltung.precision("high"):
+            call()
+        assert len(checked) == 2
+    before = len(checked)
     torch.set_num_threads(threads % 2 + 1)
     try:
-        tf.conv2d(X, W)
+        call()
     finally:
         torch.set_num_threads(threads)
-    assert len(checked) == 3
+    assert len(checked) == before + 1
+    call()
+    assert len(checked) == before + 1
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_a_guard_finds_what_comes_again(
+    name: str, checked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if last._Guard is None:
+        pytest.skip("without guards there are keys only")
+    expected = [CALLS[name]() for _ in range(3)]
+    monkeypatch.setattr(again, "_key", lambda *_: pytest.fail("not by a guard"))
+    assert same(CALLS[name](), expected[0])
+
+
+def test_guards_are_made_for_what_comes_again_and_not_forever(
+    checked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if last._Guard is None:
+        pytest.skip("without guards there are none to count")
+    made: list[Any] = []
+    guard = last._Guard
+
+    def counted(*tensors: Tensor, **rest: Any) -> Any:
+        made.append(tensors)
+        return guard(*tensors, **rest)
+
+    monkeypatch.setattr(last, "_Guard", counted)
+    weights = [W.clone() for _ in range(5)]
+    for w in weights:
+        tf.conv2d(X, w)
+    assert not made
+    for _ in range(20):
+        for padding in (0, 1):
+            tf.conv2d(X, W, None, 1, padding)
+    assert len(made) == last.MOST
+
+
+class Marked(Tensor):
+    """A tensor of a kind of its own."""
+
+
+def test_other_kinds_of_tensors_are_not_looked_up(
+    checked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(4):
+        expected = tf.conv2d(X, W)
+    monkeypatch.setattr(ours, "run", lambda *_: pytest.fail("our kernel runs"))
+    assert torch.equal(tf.conv2d(X.as_subclass(Marked), W), expected)
+    with pytest.raises(pytest.fail.Exception, match="our kernel runs"):
+        tf.conv2d(X, W)
 
 
 @pytest.mark.parametrize("name", CALLED)
@@ -203,8 +260,8 @@ def test_weights_that_a_kernel_does_not_treat(checked: list[Any]) -> None:
     found = back([True, True, True], DY, X, w)
     assert len(checked) == 2
     switch.disable()
-    for ours, theirs in zip(found, back([True, True, True], DY, X, w), strict=True):
-        torch.testing.assert_close(ours, theirs, equal_nan=True)
+    for mine, theirs in zip(found, back([True, True, True], DY, X, w), strict=True):
+        torch.testing.assert_close(mine, theirs, equal_nan=True)
     switch.enable()
 
 

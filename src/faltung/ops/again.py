@@ -29,9 +29,10 @@ def repeat(operator: str, tensors: tuple[Tensor, ...], rest: Sequence[Any], laye
         operator: What is called.
         tensors: Its tensors.
         rest: Its other arguments, as torch's dispatcher hands them over.
-        layer: What tells the layers of a network apart, such as the `id` of a weight.
+        layer: What tells the layers of a network apart, such as the `id` of a weight; it only
+            says where to look first.
     """
-    about = (operator, layer, len(tensors), tensors[0].numel())
+    about = (operator, layer, len(tensors), tensors[0].shape)
     last = _last.find(about, tensors)
     if last is not None and last[0] == rest:
         found = last[1]
@@ -61,7 +62,9 @@ def note(
         rest: Its other arguments.
         operations: The operations whose kernels compute it; where another kernel is registered for
             one of them, the call is not repeated.
-        plan: Returns what computes it from tensors like these, if our kernels do it all.
+        plan: Returns what computes it from tensors like these, if our kernels do it all. What it
+            returns looks itself at what no key knows: where tensors lie, and whether they are
+            lazily negated (`faltung.ops.ours.addresses`).
     """
     key = _key(operator, tensors, rest) if all(map(seam.unchanged, operations)) else None
     if key is not None and (replay := plan()) is not None:
@@ -69,7 +72,7 @@ def note(
 
 
 def _key(operator: str, tensors: tuple[Tensor, ...], rest: Sequence[Any]) -> tuple[Any, ...] | None:
-    """Return all that the checks of a call look at, or None where tensors are not torch's own."""
+    """Return what the checks of a call look at, or None where tensors are not torch's own."""
     if not all(type(t) in PLAIN and t.is_cpu and t.layout is torch.strided for t in tensors):
         return None
     forms = [(t.shape, t.stride(), t.dtype) for t in tensors]

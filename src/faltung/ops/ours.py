@@ -287,15 +287,15 @@ def convolved(
 def weighed(
     known: Known | None, x: Tensor, dy: Tensor, with_bias: bool
 ) -> tuple[Tensor, Tensor] | None:
-    """Return the gradients of weight and bias (empty if not asked for), or None."""
+    """Return the gradients of weight and bias (empty if not asked for), or None as `convolved`."""
     at = addresses(x, dy)
     if known is None or at is None:
         return None
     call, size, strides = known
     out = blank(size, strides, x.dtype)
     db = blank((size[0] if with_bias else 0,), (1,), x.dtype)
-    run(call, at[0], at[1], db.data_ptr() if with_bias else 0, out.data_ptr())
-    return out, db
+    done = run(call, at[0], at[1], db.data_ptr() if with_bias else 0, out.data_ptr())
+    return (out, db) if done else None
 
 
 def conv2d(x: Tensor, w: Tensor, bias: Tensor | None, *geometry: Any) -> Tensor:

@@ -62,8 +62,7 @@ def pooled(known: Known | None, first: Tensor, positions: Tensor | None = None) 
         return None
     call, size, strides = known
     out = blank(size, strides, first.dtype)
-    run(call, at[0], at[1], 0, out.data_ptr())
-    return out
+    return out if run(call, at[0], at[1], 0, out.data_ptr()) else None
 
 
 def positioned(known: Known | None, x: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -151,7 +150,8 @@ def extreme_gradient(dy: Tensor, at: Tensor, size: Sequence[int], *geometry: Any
 
     The windows only say where positions are expected; they may be anywhere in the image.
     """
-    if at.shape == dy.shape and at.is_cpu and dy.stride() != at.stride():
+    fits = at.shape == dy.shape and at.dtype == torch.int64 and at.is_cpu
+    if fits and dy.stride() != at.stride():
         dy = torch.empty_like(at, dtype=dy.dtype).copy_(dy)
     dx = pooled(known_extreme_gradient(dy, at, size, geometry), dy, at)
     return theirs.extreme_pool2d_gradient(dy, at, list(size)) if dx is None else dx

@@ -106,20 +106,13 @@ def conv2d(x: Tensor, w: Tensor, bias: Tensor | None, written: tuple[Any, ...]) 
         return None
     resolved, known = found
     gradient = x.requires_grad or w.requires_grad or (bias is not None and bias.requires_grad)
-    at = ours.addresses(x, w, bias)
-    if (
-        known is None
-        or at is None
-        or (gradient and torch.is_grad_enabled())
-        or watched()
-        or not seam.unchanged("conv2d")
-    ):
-        done: Tensor = convolution.conv2d(x, w, bias, *resolved)
-        return done
-    call, size, strides = known
-    out = ours.blank(size, strides, x.dtype)
-    ours.run(call, at[0], at[1], at[2], out.data_ptr(), w)
-    return out
+    wanted = gradient and torch.is_grad_enabled()
+    if known is not None and not (wanted or watched()) and seam.unchanged("conv2d"):
+        y = ours.convolved(known, x, w, bias)
+        if y is not None:
+            return y
+    done: Tensor = convolution.conv2d(x, w, bias, *resolved)
+    return done
 
 
 def _convolution(
@@ -127,7 +120,7 @@ def _convolution(
 ) -> tuple[Any, ...] | None:
     """Return what is noted for a convolution, if anything is."""
     tensors = (x, w) if bias is None else (x, w, bias)
-    about = (id(w), x.numel(), len(tensors))
+    about = (id(w), x.shape, len(tensors))
     last = _last.find(about, tensors)
     if last is not None and all(map(is_, last[0], written)):  # 1 and True are equal, not the same
         return last[1]
@@ -153,19 +146,10 @@ def pool(operation: str, x: Tensor, written: tuple[Any, ...]) -> Tensor | None:
         return None  # arguments that are no plain tensors and numbers: the checks have words
     if found is None:
         return None
-    at = ours.address(x)
-    if (
-        at == 0
-        or x.is_neg()
-        or (x.requires_grad and torch.is_grad_enabled())
-        or watched()
-        or not seam.unchanged(operation)
-    ):
+    wanted = x.requires_grad and torch.is_grad_enabled()
+    if wanted or watched() or not seam.unchanged(operation):
         return None
-    call, size, strides = found
-    out = ours.blank(size, strides, x.dtype)
-    ours.run(call, at, 0, 0, out.data_ptr())
-    return out
+    return ours_pooling.pooled(found, x)
 
 
 def remember_pool(

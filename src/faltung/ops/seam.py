@@ -58,7 +58,7 @@ def implementation(operation: str) -> Implementation | None:
 
 
 def unchanged(operation: str) -> bool:
-    """Say whether what is registered for an operation is what was registered first."""
+    """Say whether the kernel of an operation is the one that came first, this library's own."""
     first = _first.get(operation)
     return first is not None and _ours.get(operation) is first
 
