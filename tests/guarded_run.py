@@ -47,6 +47,7 @@ NARROW = [
     Conv(1, 1, 17, 2, (13, 70), (1, 1)),
     Conv(1, 1, 5, 3, (6, 130), (2, 3), (1, 1), (-1, 0, 0, -2), (2, 1), flip=True),
     Conv(2, 1, 3, 10, (17, 13), (5, 4), (3, 2), (2, 2, 1, 1)),
+    Conv(1, 1, 7, 3, (1, 2), (1, 9), padding=(0, 0, 400, 400), dilation=(1, 100)),
 ]
 MISTAKES = {  # a number of the plan that is off by one, and the side of the page that it runs into
     "reads behind": ("source_offset", 1),

@@ -13,6 +13,7 @@ this order, the products of a pass in one chain, so that its bits depend on noth
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from faltung.compiler.algorithms import narrow_panel, output, panel, planes, tile
@@ -47,6 +48,7 @@ class Spec:
         tile: Outputs, and vectors of pixels of each, that are summed at once.
         direct: No panel is made: the rows of the image follow each other without padding, and each
             fills the vectors of a tile.
+        spares: Rows of taps are left out where they see nothing but zeros; weights are finite.
     """
 
     source: str
@@ -57,6 +59,7 @@ class Spec:
     activation: str
     tile: tuple[int, int]
     direct: bool
+    spares: bool
 
     def emit(self, target: Target) -> Program:
         """Write the kernel."""
@@ -111,11 +114,12 @@ def _add_panels(code: Code, spec: Spec, a: Any, base: Pointer, block: tuple[Int,
         here = base + first * a.source_channel
         source = panel.Source(here, spec.source, strides, (a.height, a.width))
         channels = code.smaller(a.channels - first, a.some)
-        narrow_panel.bring(code, source, to, channels, block[0] - a.top, rows)
+        narrow_panel.bring(code, source, to, channels, block[0] - a.top, rows, a.blocks)
         with code.loop(a.phases) as p:
             f = _phase(code, p)
             with code.loop(_positions(code, a, f, block), 0, spec.tile[1] * code.lanes) as at:
-                _chunk(code, spec, a, (p, f), at, a.panel, first)
+                taps = _rows_of_taps(code, spec, a, f, block, at) if spec.spares else None
+                _chunk(code, spec, a, (p, f), at, (a.panel, first), taps)
 
 
 def _add_direct(code: Code, spec: Spec, a: Any, base: Pointer, block: tuple[Int, Int]) -> None:
@@ -126,7 +130,7 @@ def _add_direct(code: Code, spec: Spec, a: Any, base: Pointer, block: tuple[Int,
 
     def chunk(at: Int, number: Int) -> None:
         first = number * a.some
-        _chunk(code, spec, a, (0, f), at, base + first * a.plane, first)
+        _chunk(code, spec, a, (0, f), at, (base + first * a.plane, first))
 
     with code.loop(a.passes) as number, code.loop(whole, 0, wide) as at:
         chunk(at, number)
@@ -145,21 +149,60 @@ def _positions(code: Code, a: Any, f: Any, block: tuple[Int, Int]) -> Int:
     return count
 
 
+def _rows_of_taps(
+    code: Code, spec: Spec, a: Any, f: Any, block: tuple[Int, Int], at: Int
+) -> tuple[Int, Int]:
+    """Return the first of the rows of taps that a tile needs, and the row behind the last."""
+    wide = spec.tile[1] * code.lanes
+    line = code.smaller((at + (wide - 1)) // a.pitch, _lines(code, f, block) - 1)
+    first, last = (block[0] + n + f.row - a.top for n in (at // a.pitch, line))
+    low = code.larger(a.tap_row - 1 - last, 0) // a.tap_row
+    high = code.larger(a.height - 1 - first + a.tap_row, 0) // a.tap_row
+    return low, code.smaller(high, f.tap_rows)
+
+
 def _chunk(
-    code: Code, spec: Spec, a: Any, of: tuple[Index, Any], at: Int, origin: Pointer, first: Int
+    code: Code,
+    spec: Spec,
+    a: Any,
+    of: tuple[Index, Any],
+    at: Int,
+    source: tuple[Pointer, Int],
+    rows: tuple[Int, Int] | None = None,
 ) -> None:
-    """Add the products of a pass, from its first channel on, to the sums of a tile of a phase."""
-    p, f = of
+    """Add the products of a pass to the sums of a tile of a phase.
+
+    Args:
+        code: The function being written.
+        spec: What it is specialised on.
+        a: The argument block.
+        of: The phase.
+        at: The first position of the tile.
+        source: The input, and the first channel of the pass.
+        rows: The first row of taps, and the one behind the last; None for all of them.
+    """
+    (p, f), (origin, first) = of, source
     outputs, vectors = spec.tile
     products = f.tap_rows * f.tap_columns
     weights = a.prepared + f.packed + first * products * outputs
     table = a.table + p * a.entries
     sums = tile.sums(code, outputs, vectors)
     base = origin + f.start + at
-    with code.loop(code.smaller(a.channels - first, a.some) * products) as t:
+
+    def product(t: Int) -> None:
         here = base + code.load_int(table + t)
-        elements = [weights + t * outputs + k for k in range(outputs)]
-        _products(code, sums, elements, [here + v * code.lanes for v in range(vectors)])
+        elements = [partial(code.broadcast, weights + t * outputs + k) for k in range(outputs)]
+        pixels = [partial(code.load, here + v * code.lanes) for v in range(vectors)]
+        tile.products(code, sums, elements, pixels)
+
+    channels = code.smaller(a.channels - first, a.some)
+    if rows is not None:
+        low, high = (row * f.tap_columns for row in rows)
+        with code.loop(channels) as c, code.loop(c * products + high, c * products + low) as t:
+            product(t)
+    else:
+        with code.loop(channels * products) as t:
+            product(t)
     to = a.staged + p * outputs * a.stage + at
     places = [
         (slot.get(), to + k * a.stage + v * code.lanes)
@@ -173,24 +216,6 @@ def _chunk(
         with more:
             for value, place in places:
                 code.store(code.load(place) + value, place)
-
-
-def _products(
-    code: Code, sums: list[list[Any]], elements: list[Pointer], pixels: list[Pointer]
-) -> None:
-    """Add the products of every element and every vector; the fewer of both wait in registers."""
-    if len(elements) <= len(pixels):
-        weights = [code.broadcast(at) for at in elements]
-        for v, at in enumerate(pixels):
-            vector = code.load(at)
-            for row, weight in zip(sums, weights, strict=True):
-                row[v].set(code.fma(weight, vector, row[v].get()))
-    else:
-        vectors = [code.load(at) for at in pixels]
-        for row, at in zip(sums, elements, strict=True):
-            weight = code.broadcast(at)
-            for slot, vector in zip(row, vectors, strict=True):
-                slot.set(code.fma(weight, vector, slot.get()))
 
 
 def _deliver(code: Code, spec: Spec, a: Any, p: Int, image: Int, block: tuple[Int, Int]) -> None:
@@ -209,6 +234,8 @@ def _deliver(code: Code, spec: Spec, a: Any, p: Int, image: Int, block: tuple[In
         def put(x: Index, lanes: int) -> None:
             for k in range(spec.tile[0]):
                 value = code.load(row + k * a.stage + x, lanes)
+                if spec.spares:  # else the sign of a zero would tell which rows a tile left out
+                    value = value + code.fill(0, lanes)
                 place = at + k * a.target_channel + x * a.target_column
                 output.finish(code, sink, value, k, place, lanes, across=False)
 

@@ -58,11 +58,25 @@ class Area:
 
     @cached_property
     def pitch(self) -> int:
-        """Elements from one row to the next: zeros behind one may be those before the other."""
+        """Elements from one row to the next: zeros behind one may be those before the other.
+
+        The last row needs `width`.
+        """
         length, left = self.jobs[0].size[1], -self.first[1]
         if self.direct:
             return length
         return min(self.width, max(length + left, self.width - left, self.result[1]))
+
+    @property
+    def idle(self) -> float:
+        """The share of the rows of taps, of all rows of pixels, that see nothing but zeros."""
+        taken = seen = 0
+        for job in self.jobs:
+            taken += job.result[0] * job.window[0]
+            for r in range(job.window[0]):
+                first = job.origin[0] + r * job.dilation[0]  # what the first row of pixels reads
+                seen += max(min(job.result[0], job.size[0] - first) - max(-first, 0), 0)
+        return 1 - seen / max(taken, 1)
 
     @cached_property
     def taps(self) -> int:
@@ -75,8 +89,10 @@ class Area:
         numbers, packed = [], 0
         row, column = (0, 0) if self.direct else self.first
         for job in self.jobs:
-            start = (job.origin[0] - row) * self.pitch + job.origin[1] - column
-            numbers += [*job.window, job.weights[5], packed, start, *job.result, job.target[4]]
+            above = job.origin[0] - row
+            start = above * self.pitch + job.origin[1] - column
+            numbers += [*job.window, job.weights[5], packed, above, start]
+            numbers += [*job.result, job.target[4]]
             packed += math.prod(job.window) * self.channels * self.tile[0]
         return numbers
 
@@ -142,7 +158,8 @@ def _cut(area: Area, blocks: int, channels: int) -> Cut:
     outputs, pixels = area.tile
     rows = -(-area.result[0] // blocks)
     stage = -(-((rows - 1) * area.pitch + area.result[1]) // pixels) * pixels
-    held = 0 if area.direct else plane((rows + area.reach) * area.pitch)
+    rest = area.width - area.pitch
+    held = 0 if area.direct else plane((rows + area.reach) * area.pitch + rest)
     table = 2 * channels * area.taps
     private = len(area.jobs) * (table + outputs * stage) + channels * held
     return Cut(blocks, stage, held, rounded(private + pixels))

@@ -6,7 +6,7 @@ from typing import Any
 from faltung.compiler.emit import Code, Index
 
 PHASE = (
-    "tap_rows", "tap_columns", "weight_offset", "packed", "start", "lines", "columns",
+    "tap_rows", "tap_columns", "weight_offset", "packed", "row", "start", "lines", "columns",
     "target_offset",
 )  # fmt: skip
 

@@ -21,6 +21,7 @@ from faltung.compiler.target import Target
 
 NAME = "narrow"
 LONGEST = 256  # products that a channel may have
+IDLE = 0.1  # the share of rows of taps that see only zeros from which on tiles leave them out
 
 
 def refuses(problem: Problem, target: Target) -> str | None:
@@ -88,9 +89,13 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     area = Area(jobs, direct, (outputs, vectors * target.lanes), channels)
     made, cycles = cut(area, problem.images, target, team)
     each, phases = some(area, target), area.phases
+    pack = Pack(problem.kind, outputs)
+    packing = Step(pack, (channels, len(jobs), *job.weights[1:5], *phases))
+    guards = guard(problem, jobs)
+    spares = bool(guards) and not direct and area.idle > IDLE
     spec = Spec(
         layout(job.source[:4]), job.target[3] == 1, problem.kind, problem.bias, problem.summand,
-        problem.activation, (outputs, vectors), direct,
+        problem.activation, (outputs, vectors), direct, spares,
     )  # fmt: skip
     numbers = (
         problem.images, channels, *job.size, *job.source, *job.target[:4],
@@ -99,12 +104,9 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
         area.pitch, area.width, made.stage,
         len(jobs), area.result[0], made.blocks, made.private, *phases,
     )  # fmt: skip
-    pack = Pack(problem.kind, outputs)
-    packing = Step(pack, (channels, len(jobs), *job.weights[1:5], *phases))
-    packs = [*guard(problem, jobs), packing]
     packed = sum(math.prod(job.window) for job in jobs) * channels * outputs
     first = Preparation(
-        4 * rounded(packed), tuple(packs), optional=False, pays=packed >= effort.KEPT
+        4 * rounded(packed), (*guards, packing), optional=False, pays=packed >= effort.KEPT
     )
     words = (
         f"{outputs} outputs x {area.tile[1]} pixels in registers, "

@@ -1,12 +1,14 @@
 """The register tile: outer products of broadcast elements and vectors, summed in registers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from faltung.compiler.emit import Code, Index, Pointer, Variable
+from faltung.compiler.emit import Code, Index, Pointer, Variable, Vector
 from faltung.compiler.target import Target
 
 FULL_UNROLL = 48  # products of an element and a row of vectors
 UNROLL = 4
+
+Loads = Sequence[Callable[[], Vector]]
 
 
 def shape(target: Target, vectors: int, pixels: int = 0) -> tuple[int, int]:
@@ -110,3 +112,19 @@ def accumulate_blocks(
         for row, added in zip(held, own, strict=True):
             for slot, more in zip(row, added, strict=True):
                 slot.set(slot.get() + more.get())
+
+
+def products(code: Code, held: list[list[Variable]], rows: Loads, columns: Loads) -> None:
+    """Add the product of each row and each column to its sum; the fewer wait in registers."""
+    if len(rows) <= len(columns):
+        waiting = [load() for load in rows]
+        for number, load in enumerate(columns):
+            column = load()
+            for line, value in zip(held, waiting, strict=True):
+                line[number].set(code.fma(value, column, line[number].get()))
+    else:
+        waiting = [load() for load in columns]
+        for line, load in zip(held, rows, strict=True):
+            value = load()
+            for slot, column in zip(line, waiting, strict=True):
+                slot.set(code.fma(value, column, slot.get()))
