@@ -26,6 +26,7 @@ from faltung.compiler.algorithms.depthwise_kernel import NUMBERS
 from faltung.compiler.call import ready
 from faltung.compiler.problem import DIRECTIONS, parse
 from faltung.compiler.target import AVX512, Target, from_features
+from faltung.ops import ours
 from faltung.ops.theirs import convolution
 from layouts import LAYOUTS
 from strategies import suite
@@ -98,7 +99,7 @@ def convs(draw: st.DrawFn) -> Conv:
         sides += [before, after]
         size.append(least + draw(st.integers(0, 5) | st.integers(0, 30)))
     padding: Shape = (sides[0], sides[1], sides[2], sides[3])
-    multiplier = draw(st.sampled_from([1, 1, 1, 2, 3]))
+    multiplier = draw(st.sampled_from([1, 1, 1, 2, 3, 7]))
     conv = Conv(
         draw(st.integers(1, 3)), draw(st.sampled_from([1, 2, 5, 8, 11, 16, 19, 32])), 1, multiplier,
         (size[0], size[1]), window, stride, padding, dilation, draw(st.booleans()),
@@ -307,3 +308,15 @@ def test_kernels_stay_in_their_tensors(level: str) -> None:
     lines = done.stdout.splitlines()
     assert done.returncode == 0, f"{lines[-1] if lines else 'import'}\n{done.stderr[-2000:]}"
     assert int(lines[-1].split()[0]) == len(lines) - 1 > 50
+
+
+@pytest.mark.parametrize("columns", [15, 31])
+def test_bias_gradients_are_as_exact_where_rows_lie_apart(columns: int) -> None:
+    """Sums of numbers of one sign, which show long chains of additions, with and without gaps."""
+    x = torch.zeros(32, 8, 112, columns)
+    apart = torch.full((32, 8, 112, columns + 1), 0.1)[..., :-1]
+    rest = ([3, 3], [1, 1], [1, 1, 1, 1], [1, 1], 8, False, True)
+    truth = apart.double().sum((0, 2, 3))
+    for dy in (apart, apart.contiguous()):
+        _, db = ours.conv2d_weight_gradient(x, dy, *rest)
+        assert (db - truth).norm() <= 2e-6 * truth.norm()

@@ -77,9 +77,10 @@ class WeightForm:
         kind: Element type of all tensors.
         bias: The gradient of the bias is wanted too.
         chunked: The blocks of a channel fall into chunks.
-        tile: Rows and columns of taps that are summed at once.
+        tile: Rows and columns of taps, and outputs of a channel, that are summed at once.
         direct: No panel is made: vectors over channels are read from the tensors themselves;
             every vector is whole.
+        given: dy is read where it lies, in rows of at least a vector; else from a panel.
     """
 
     window: tuple[int, int]
@@ -92,8 +93,9 @@ class WeightForm:
     kind: str
     bias: bool
     chunked: bool
-    tile: tuple[int, int]
+    tile: tuple[int, int, int]
     direct: bool
+    given: bool
 
     def set_of_sums(self, lanes: int) -> int:
         """Return the elements of the sums of one output channel, or of one vector of channels."""

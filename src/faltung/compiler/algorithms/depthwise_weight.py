@@ -2,10 +2,12 @@
 
 dw[k, r, s] sums dy[k, y, x] * x[c, y * stride + r * dilation - top, ...] over images, rows and
 columns. A thread brings both tensors of a channel (or of some vectors of channels) into panels,
-block after block of rows, and sums a tile of taps in registers over each block; the sums of blocks
-are added up in memory, which keeps their rounding small. Where there are few channels, the blocks
-fall into chunks, whose sums are added in a second pass. Blocks and chunks follow from the problem,
-so that the result does not depend on the team.
+block after block of rows, and sums a tile of taps, of some outputs of the channel, in registers
+over each block; rows of dy that fill a vector are read where they lie, their last vector beginning
+early enough to end with the row. The sums of blocks are added up in memory, which keeps their
+rounding small. Where there are few channels, the blocks fall into chunks, whose sums are added in a
+second pass. Blocks and chunks follow from the problem, so that the result does not depend on the
+team.
 """
 
 from typing import Any
@@ -19,7 +21,7 @@ from faltung.compiler.algorithms import (
 from faltung.compiler.algorithms.argument_block import read_arguments
 from faltung.compiler.algorithms.depthwise_form import WeightForm
 from faltung.compiler.algorithms.depthwise_rows import Source
-from faltung.compiler.algorithms.depthwise_weight_tiles import deliver, fold, sums
+from faltung.compiler.algorithms.depthwise_weight_tiles import deliver, fold, spans, sums
 from faltung.compiler.emit import Code, Int, Program
 from faltung.compiler.target import Target
 
@@ -51,8 +53,10 @@ def emit(spec: Spec, target: Target) -> Program:
         a = _arguments(code, spec)
         panel.zeros(code, a.sums, a.private)
         if spec.layout == "rows":
-            with code.loop(a.columns % code.lanes) as i:
-                code.store(code.fill(1, 1), a.mask + i)
+            some = a.columns % code.lanes
+            first = code.lanes - some if spec.given else 0
+            with code.loop(some) as i:
+                code.store(code.fill(1, 1), a.mask + first + i)
         first, last = code.share(a.units * a.chunks)
         with code.loop(last, first) as task:
             unit, chunk = task % a.units, task // a.units
@@ -93,6 +97,7 @@ def _arguments(code: Code, spec: Spec) -> Any:
     a.mask = a.sums + a.sets * spec.set_of_sums(code.lanes)
     a.room = a.mask + MASK
     a.slopes = a.room + a.plane * a.vectors
+    a.slope_line = a.slope_row if spec.given else a.slope_pitch
     rests = spec.step[1] if spec.layout == "rows" else 1
     a.pitch = a.segment * rests
     a.form = Source(
@@ -118,10 +123,19 @@ def _block(code: Code, spec: Spec, a: Any, unit: Int, image: Int, block: Int) ->
     if spec.layout == "rows":
         base = source + unit * a.source_channel
         depthwise_rows.bring(code, a.form, base, first, rows, a.room)
-        with code.loop(spec.multiplier) as q:
-            base = slope + (unit * spec.multiplier + q) * a.slope_channel
-            depthwise_rows.bring(code, a.slope_form, base, start, stop - start, a.slopes)
-            sums(code, spec, a, stop - start, q, 0)
+        for begin, count, number in spans(spec.multiplier, spec.tile[2]):
+            with code.loop(number) as i:
+                q = begin + i * count
+                lying = slope + (unit * spec.multiplier + q) * a.slope_channel
+                if spec.given:
+                    here = lying + start * a.slope_row
+                    slopes = [here + k * a.slope_channel for k in range(count)]
+                else:
+                    slopes = [a.slopes + k * a.slope_plane for k in range(count)]
+                    with code.loop(count) as k:
+                        base, room = lying + k * a.slope_channel, a.slopes + k * a.slope_plane
+                        depthwise_rows.bring(code, a.slope_form, base, start, stop - start, room)
+                sums(code, spec, a, stop - start, q, (a.room, slopes))
         return
     channel = unit * a.vectors * code.lanes
     left = a.channels - channel
@@ -133,4 +147,5 @@ def _block(code: Code, spec: Spec, a: Any, unit: Int, image: Int, block: Int) ->
             code, form, base + channel, begin, count, room, (a.vectors, plane), left
         )
     with code.loop(code.smaller((left + (code.lanes - 1)) // code.lanes, a.vectors)) as v:
-        sums(code, spec, a, stop - start, v, v)
+        planes = a.room + v * a.plane, [a.slopes + v * a.slope_plane]
+        sums(code, spec, a, stop - start, v, planes)

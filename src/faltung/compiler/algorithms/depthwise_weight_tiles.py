@@ -1,38 +1,41 @@
 """Sums of weight gradients over panels, a tile of taps at a time, and their way into tensors."""
 
+from functools import partial
 from typing import Any
 
-from faltung.compiler.algorithms import depthwise_rows
+from faltung.compiler.algorithms import depthwise_rows, tile
 from faltung.compiler.algorithms.depthwise_form import WeightForm
-from faltung.compiler.emit import Code, Index, Int, Pointer, Variable
+from faltung.compiler.emit import Code, Index, Int, Mask, Pointer, Variable, Vector
+
+Planes = tuple[Pointer, list[Pointer]]
 
 
-def sums(code: Code, spec: WeightForm, a: Any, rows: Int, number: Index, plane: Index) -> None:
-    """Add a block to the sums of one output channel, or of one vector of channels.
+def sums(code: Code, spec: WeightForm, a: Any, rows: Int, number: Index, planes: Planes) -> None:
+    """Add a block to the sums of some outputs of a channel, or of one vector of channels.
 
     Args:
         code: The function being written.
         spec: What it is specialised on.
         a: The argument block.
         rows: Rows of the block.
-        number: Which sums.
-        plane: Which planes of the panels.
+        number: The first of the sums.
+        planes: Where x begins, and dy of each of the outputs.
     """
-    sums = a.sums + number * spec.set_of_sums(code.lanes)
-    source, slope = a.room + plane * a.plane, a.slopes + plane * a.slope_plane
+    size, slopes = spec.set_of_sums(code.lanes), planes[1]
+    held = [a.sums + (number + k) * size for k in range(len(slopes))]
     across, down = (
-        spans(n, part) for n, part in zip(spec.window[::-1], spec.tile[::-1], strict=True)
+        spans(n, part) for n, part in zip(spec.window[::-1], spec.tile[1::-1], strict=True)
     )
     for r_first, r_count, r_number in down:
         with code.loop(r_number) as i:
             for s_first, s_count, s_number in across:
                 with code.loop(s_number) as k:
                     r, s = r_first + i * r_count, s_first + k * s_count
-                    _tile(code, spec, a, rows, (source, slope), (r, s), (r_count, s_count), sums)
+                    _tile(code, spec, a, rows, planes, (r, s), (r_count, s_count), held)
     if spec.bias:
-        _bias(
-            code, slope, rows * a.slope_pitch, sums + spec.window[0] * spec.window[1] * code.lanes
-        )
+        behind = spec.window[0] * spec.window[1] * code.lanes
+        for slope, total in zip(slopes, held, strict=True):
+            _bias(code, spec, a, rows, slope, total + behind)
 
 
 def spans(size: int, part: int) -> list[tuple[int, int, int]]:
@@ -46,43 +49,52 @@ def _tile(
     spec: WeightForm,
     a: Any,
     rows: Int,
-    panels: tuple[Pointer, Pointer],
+    planes: Planes,
     first: tuple[Index, Index],
     shape: tuple[int, int],
-    sums: Pointer,
+    sums: list[Pointer],
 ) -> None:
     """Sum a tile of taps over a block, some columns at a time, and add it to sums in memory."""
     unit = code.lanes if spec.layout == "channels" else 1
-    source, slope = panels
+    source, slopes = planes
     rests = spec.step[1] if unit == 1 else 1
     ways = [_way(a, (first[1] + s) * spec.dilation[1], rests, unit) for s in range(shape[1])]
     source = source + first[0] * (a.pitch * spec.dilation[0])
+    taps = [(r, s) for r in range(shape[0]) for s in range(shape[1])]
 
-    def product(slots: list[list[Variable]], y: Index, at: Index, masked: bool) -> None:
-        element = code.load(slope + y * a.slope_pitch + at)
+    def product(slots: list[list[Variable]], y: Index, at: Index, mask: Mask | None) -> None:
         line = source + y * (a.pitch * spec.step[0]) + at * (1 if unit == 1 else spec.step[1])
-        for r, row in enumerate(slots):
-            for way, slot in zip(ways, row, strict=True):
-                value = code.load(line + r * (a.pitch * spec.dilation[0]) + way)
-                if masked:
-                    zero = code.fill(0)
-                    value = code.load(a.mask).beats(zero, ">").choose(value, zero)
-                slot.set(code.fma(element, value, slot.get()))
+        starts = [line + r * (a.pitch * spec.dilation[0]) for r in range(shape[0])]
+        seen = [partial(_load, code, starts[r] + ways[s], mask) for r, s in taps]
+        known = mask if spec.given else None
+        lines = [slope + y * a.slope_line + at for slope in slopes]
+        tile.products(code, slots, [partial(_load, code, here, known) for here in lines], seen)
 
     wide = a.columns * unit // code.lanes * code.lanes
+    last = a.columns - code.lanes if spec.given else wide
     with code.loop(a.slope_pitch, 0, a.span) as start:
-        slots = [[code.variable(code.fill(0)) for _ in range(shape[1])] for _ in range(shape[0])]
-        with code.loop(rows) as y:
-            with code.loop(code.smaller(start + a.span, wide), start, code.lanes) as at:
-                product(slots, y, at, False)
-            if unit == 1:
-                with code.when(code.smaller(start + a.span, a.columns) > wide):
-                    product(slots, y, wide, True)
-        for r, row in enumerate(slots):
-            for s, slot in enumerate(row):
+        slots = [[code.variable(code.fill(0)) for _ in taps] for _ in slopes]
+        with (
+            code.loop(rows) as y,
+            code.loop(code.smaller(start + a.span, wide), start, code.lanes) as at,
+        ):
+            product(slots, y, at, None)
+        if unit == 1:
+            with code.when(code.smaller(start + a.span, a.columns) > wide):
+                mask = code.load(a.mask).beats(code.fill(0), ">")
+                with code.loop(rows) as y:
+                    product(slots, y, last, mask)
+        for row, places in zip(slots, sums, strict=True):
+            for (r, s), slot in zip(taps, row, strict=True):
                 tap = (first[0] + r) * spec.window[1] + (first[1] + s)
-                total = sums + tap * code.lanes
+                total = places + tap * code.lanes
                 code.store(code.load(total) + slot.get(), total)
+
+
+def _load(code: Code, at: Pointer, mask: Mask | None) -> Vector:
+    """Load a vector, or what a mask leaves of it."""
+    value = code.load(at)
+    return value if mask is None else mask.choose(value, code.fill(0))
 
 
 def _way(a: Any, column: Index, rests: int, unit: int) -> Index:
@@ -93,18 +105,27 @@ def _way(a: Any, column: Index, rests: int, unit: int) -> Index:
     return way
 
 
-def _bias(code: Code, slope: Pointer, count: Int, at: Pointer) -> None:
-    """Add a whole panel of the gradient, whose padding is zero, to a sum."""
+def _bias(code: Code, spec: WeightForm, a: Any, rows: Int, slope: Pointer, at: Pointer) -> None:
+    """Add the rows of a block of the gradient to a sum; what pads those of a panel is zero."""
     slots = [code.variable(code.fill(0)) for _ in range(4)]
     block = len(slots) * code.lanes
-    even = count // block * block
-    with code.loop(even, 0, block) as i:
-        for u, slot in enumerate(slots):
-            slot.set(slot.get() + code.load(slope + i + u * code.lanes))
-    with code.loop(count, even, code.lanes) as i:
-        slots[0].set(slots[0].get() + code.load(slope + i))
-    a, b, c, d = (slot.get() for slot in slots)
-    code.store(code.load(at) + ((a + b) + (c + d)), at)
+    lines, length = (rows, a.columns) if spec.given else (1, rows * a.slope_pitch)
+    even, whole = length // block * block, length // code.lanes * code.lanes
+    with code.loop(lines) as y:
+        line = slope + y * a.slope_line
+        with code.loop(even, 0, block) as i:
+            for u, slot in enumerate(slots):
+                slot.set(slot.get() + code.load(line + i + u * code.lanes))
+        with code.loop(whole, even, code.lanes) as i:
+            slots[0].set(slots[0].get() + code.load(line + i))
+    if spec.given:
+        with code.when(length > whole):
+            mask = code.load(a.mask).beats(code.fill(0), ">")
+            with code.loop(lines) as y:
+                last = slope + y * a.slope_line + (length - code.lanes)
+                slots[1].set(slots[1].get() + _load(code, last, mask))
+    p, q, r, s = (slot.get() for slot in slots)
+    code.store(code.load(at) + ((p + q) + (r + s)), at)
 
 
 def fold(code: Code, spec: WeightForm, a: Any) -> None:
