@@ -50,7 +50,7 @@ def test_kernels_compile_for_wider_vectors_than_these(name: str, kind: str, last
 @pytest.mark.parametrize("direction", ["forward", "input"])
 @pytest.mark.parametrize("operation", [*OPERATIONS, "conv"])
 def test_a_problem_is_refused_by_all_that_are_for_others(operation: str, direction: str) -> None:
-    problem = dense(operation, direction, False)
+    problem = dense(operation, direction, True)
     takers = {
         name
         for name, (algorithm, *_) in ALGORITHMS.items()
@@ -99,6 +99,7 @@ def test_windows_that_do_not_tile_are_refused_with_reasons() -> None:
         "it weaves up to 2 columns of a window into rows, and here are 3": {
             "window": (2, 3), "stride": (2, 3), "result": (6, 4),
         },
+        "it takes rows of 7 windows and more, and here are 6": {},
     }  # fmt: skip
     for sentence, changed in reasons.items():
         assert pooling_tiles.refuses(replace(tiled, **changed), AVX512) == sentence

@@ -23,6 +23,7 @@ from faltung.compiler.target import Target
 NAME = "pooling tiles"
 FAR = 2**30  # elements of a plane whose positions are kept in 32 bits
 AREA = 9  # elements of a window: each costs a comparison
+FEW = 7  # windows of a row, below which vectors of them cost more than scattering each
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,19 @@ def refuses(problem: Problem, target: Target) -> str | None:
         return "windows do not tile the image, each beside the one before and all inside"
     if problem.size[0] * problem.size[1] >= FAR:
         return "positions in the image need more than 32 bits"
-    area, width = problem.window[0] * problem.window[1], problem.window[1]
+    area = problem.window[0] * problem.window[1]
     if area > AREA:
         return f"it compares each element of a window, up to {AREA}, and here are {area}"
-    if _layouts(problem) != ("channels", "channels") and width > 2:
+    return None if _layouts(problem) == ("channels", "channels") else _refuses_rows(problem)
+
+
+def _refuses_rows(problem: Problem) -> str | None:
+    """Return the same of vectors of columns."""
+    width, columns = problem.window[1], problem.result[1]
+    if width > 2:
         return f"it weaves up to 2 columns of a window into rows, and here are {width}"
+    if columns < FEW:
+        return f"it takes rows of {FEW} windows and more, and here are {columns}"
     return None
 
 
