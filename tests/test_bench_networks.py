@@ -182,9 +182,16 @@ def test_each_candidate_has_its_format_and_ours_alone_the_switch() -> None:
     where = ["float64"]
 
     def timer(
-        calls: Mapping[str, Any], rounds: int, seconds: float, *, within: Any, warm: bool
+        calls: Mapping[str, Any],
+        rounds: int,
+        seconds: float,
+        *,
+        within: Any,
+        warm: bool,
+        short: float,
     ) -> dict[str, Spread]:
         assert warm
+        assert short == whole.IN_TURN
         assert (rounds, seconds) == (7, 2.0)
         for name, call in calls.items():
             where.append(name)

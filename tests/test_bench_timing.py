@@ -68,6 +68,12 @@ def test_a_short_call_is_repeated_and_preceded_by_one_that_is_not_timed() -> Non
     assert times["a"] == Spread(1 / 8192, 1 / 8192, 1 / 8192, 2)
 
 
+def test_what_is_short_is_the_callers_to_say() -> None:
+    clock = Clock()
+    measure(clock.calls(a=0.25), 2, clock=clock, settle=still, warm=True, short=0.5)
+    assert len(clock.made) == 1 + 2 * 2
+
+
 def test_a_clock_that_stands_still_for_a_while_is_enough() -> None:
     clock = Clock()
     seconds = iter([0.0] * 150)

@@ -56,6 +56,7 @@ def measure(
     settle: Callable[[], None] | None = None,
     within: Mapping[str, Context] = MappingProxyType({}),
     warm: bool = False,
+    short: float = SHORT,
 ) -> dict[str, Spread]:
     """Time calls that take turns, so that what disturbs the machine disturbs all of them.
 
@@ -73,6 +74,7 @@ def measure(
         settle: Called before each calibration and sample; None waits `until_quiet`.
         within: What a call is made within, by name; to enter and to leave it is not timed.
         warm: Whether every call has been made before.
+        short: Seconds; a sample of a shorter call begins with one that is not timed.
 
     Returns:
         Seconds of one call for every name.
@@ -100,7 +102,7 @@ def measure(
                 with within.get(name, nullcontext)():
                     settle()
                     count, once = repeats[name]
-                    if once < SHORT:
+                    if once < short:
                         calls[name]()
                     samples[name].append(_timed(calls[name], count, clock) / count)
     return {name: spread(taken) for name, taken in samples.items()}

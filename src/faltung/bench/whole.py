@@ -23,6 +23,7 @@ from faltung.bench.timing import Context, Spread, measure
 from faltung.switch import enabled
 
 NAMES = tuple(f"{family} {layout}" for family in ("torch", "ours") for layout in FORMATS)
+IN_TURN = 50e-3  # seconds; shorter calls follow each other in practice, and threads stay awake
 WITHIN: dict[str, Context] = {name: enabled for name in NAMES if is_ours(name)}
 
 
@@ -169,6 +170,6 @@ def measured(
             calls[name] = call
         except Exception as error:  # of one candidate, which must not end the others' run
             failed[name] = failure(error)
-    times = timer(calls, rounds, seconds, within=WITHIN, warm=True)
+    times = timer(calls, rounds, seconds, within=WITHIN, warm=True, short=IN_TURN)
     found = {name: Measured(times[name], errors[name]) for name in calls}
     return Whole(network.name, batch, found, failed)
