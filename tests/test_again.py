@@ -43,6 +43,7 @@ def numbers(*shape: int) -> Tensor:
 
 
 X, W, B = numbers(2, 6, 9, 8), numbers(4, 6, 3, 3), numbers(4)
+TURNED = W.transpose(0, 1)
 DY = numbers(2, 4, 7, 6)
 AT = torch.stack([torch.randperm(9 * 8)[:16].view(4, 4) for _ in range(12)]).view(2, 6, 4, 4)
 
@@ -82,11 +83,9 @@ CALLS: dict[str, Callable[[], Any]] = {
     "one image": lambda: tf.conv2d(X[:1], W),
     "turned weight": lambda: tf.conv2d(X, W.transpose(2, 3)),
     "strided bias": lambda: tf.conv2d(X, W, numbers(8)[::2]),
-    "transposed": lambda: tf.conv_transpose2d(X, W.transpose(0, 1)),
-    "transposed, bias": lambda: tf.conv_transpose2d(X, W.transpose(0, 1), B),
-    "transposed, wider": lambda: tf.conv_transpose2d(
-        X, W.transpose(0, 1), None, 2, output_padding=1
-    ),
+    "transposed": lambda: tf.conv_transpose2d(X, TURNED),
+    "transposed, bias": lambda: tf.conv_transpose2d(X, TURNED, B),
+    "transposed, wider": lambda: tf.conv_transpose2d(X, TURNED, None, 2, output_padding=1),
     "gradients": lambda: back([True, True, True]),
     "gradients of input": lambda: back([True, False, False]),
     "gradients of weight": lambda: back([False, True, False]),
