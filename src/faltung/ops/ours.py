@@ -164,19 +164,11 @@ def addresses(*tensors: Tensor | None) -> tuple[int, ...] | None:
             found.append(0)
             continue
         at = t.data_ptr()
-        if (at < FREED and address(t) == 0) or t.is_neg():
+        # Of a freed storage, whose memory begins at 0, torch gives the distance in it.
+        if (at < FREED and at == t.storage_offset() * t.itemsize) or t.is_neg():
             return None
         found.append(at)
     return tuple(found)
-
-
-def address(tensor: Tensor) -> int:
-    """Return where a tensor begins, or 0 where its storage is freed."""
-    at = tensor.data_ptr()
-    # Of a freed storage, whose memory begins at 0, torch gives the distance in it.
-    if at < FREED and at == tensor.storage_offset() * tensor.itemsize:
-        return 0
-    return at
 
 
 def recalled(
@@ -273,15 +265,19 @@ def known_weight_gradient(
 
 
 def convolved(
-    known: Known | None, first: Tensor, w: Tensor, bias: Tensor | None = None
+    known: Known | None,
+    first: Tensor,
+    w: Tensor,
+    bias: Tensor | None = None,
+    summand: Tensor | None = None,
 ) -> Tensor | None:
     """Return what the call of a convolution or its transpose makes, or None where it cannot."""
-    at = addresses(first, w, bias)
+    at = addresses(first, w, bias, summand)
     if known is None or at is None:
         return None
     call, size, strides = known
     out = blank(size, strides, first.dtype)
-    return out if run(call, at[0], at[1], at[2], out.data_ptr(), w) else None
+    return out if run(call, at[0], at[1], at[2], out.data_ptr(), w, at[3]) else None
 
 
 def weighed(

@@ -32,7 +32,7 @@ class Choice:
 
 _theirs: dict[str, Implementation] = {}
 _ours: dict[str, Implementation] = {}
-_first: dict[str, Implementation | None] = {}
+_first: dict[str, Implementation] = {}
 
 
 def set_theirs(operation: str, implementation: Implementation) -> None:
@@ -45,22 +45,16 @@ def set_ours(operation: str, implementation: Implementation | None) -> None:
 
     It is called with the operator's arguments and must return what the operator returns.
     """
-    _first.setdefault(operation, implementation)
     if implementation is None:
         _ours.pop(operation, None)
     else:
+        _first.setdefault(operation, implementation)
         _ours[operation] = implementation
-
-
-def implementation(operation: str) -> Implementation | None:
-    """Return the kernel of ours that is registered for an operation, or None."""
-    return _ours.get(operation)
 
 
 def unchanged(operation: str) -> bool:
     """Say whether the kernel of an operation is the one that came first, this library's own."""
-    first = _first.get(operation)
-    return first is not None and _ours.get(operation) is first
+    return operation in _ours and _ours[operation] is _first[operation]
 
 
 def runner(operation: str, tensor: torch.Tensor) -> Implementation:
