@@ -214,11 +214,11 @@ def test_guards_are_made_for_what_comes_again_and_not_forever(
     weights = [W.clone() for _ in range(5)]
     for w in weights:
         tf.conv2d(X, w)
-    assert not made
+    assert len(made) == 1  # of the problem, which came again; of no layer
     for _ in range(20):
         for padding in (0, 1):
             tf.conv2d(X, W, None, 1, padding)
-    assert len(made) == last.MOST
+    assert len(made) == 2 + last.MOST  # another problem, and the layer
 
 
 class Marked(Tensor):

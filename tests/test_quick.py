@@ -176,12 +176,10 @@ def test_pools_have_a_short_way_in_each_memory_format(kind: str) -> None:
     for layout in (torch.contiguous_format, torch.channels_last):
         x = torch.randn(2, 5, 9, 8).contiguous(memory_format=layout)
         expected = pool(x, *written)
-        found = quick.pool(f"{kind}_pool2d_values", x, written)
+        found = quick.pool(f"{kind}_pool2d", x, written)
         assert found is not None
         assert torch.equal(found, expected)
         assert found.stride() == expected.stride()
-        x.requires_grad_()
-        assert quick.pool(f"{kind}_pool2d_values", x, written) is None
 
 
 def test_layers_are_copied_and_still_compute() -> None:
@@ -223,3 +221,100 @@ def test_views_of_freed_storage_are_refused_as_torch_does() -> None:
     for call in calls:
         with pytest.raises(RuntimeError):
             call()
+
+
+def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randint(-4, 5, shape, generator=torch.Generator().manual_seed(seed)).float()
+
+
+@pytest.mark.parametrize("wanted", ["xwb", "x", "w", "b", "xw", "wb", "xb"])
+def test_gradients_that_come_again(wanted: str) -> None:
+    w = numbers(4, 3, 3, 3)
+    for seed in range(5):
+        given = {"x": numbers(2, 3, 9, 8, seed=seed), "w": w, "b": numbers(4, seed=seed)}
+        dy = numbers(2, 4, 5, 4, seed=seed + 9)
+        found = []
+        for kind in (torch.float32, torch.float64):
+            # The weight is the same tensor each time, as a layer's is.
+            leaves = {k: v.to(kind).requires_grad_(k in wanted) for k, v in given.items()}
+            y = F.conv2d(leaves["x"], leaves["w"], leaves["b"], 2, "same")
+            found.append(torch.autograd.grad(y, [leaves[k] for k in wanted], dy.to(kind)))
+        w.requires_grad_(False)
+        for ours, truth in zip(*found, strict=True):
+            assert torch.equal(ours.double(), truth)
+
+
+@pytest.fixture
+def layer() -> tuple[torch.Tensor, torch.Tensor, Callable[[], torch.Tensor]]:
+    """Return an input, a weight, and their convolution, whose gradients were asked for before."""
+    x, w = numbers(2, 3, 9, 8).requires_grad_(), numbers(4, 3, 3, 3).requires_grad_()
+    for _ in range(4):
+        F.conv2d(x, w).sum().backward()
+    x.grad = w.grad = None
+    return x, w, lambda: F.conv2d(x, w)
+
+
+Layer = tuple[torch.Tensor, torch.Tensor, Callable[[], torch.Tensor]]
+
+
+def test_whoever_watches_sees_gradients_that_come_again(layer: Layer) -> None:
+    *_, call = layer
+    y = call()
+    with Seen() as seen:
+        y.sum().backward()
+    assert {"faltung.conv2d_input_gradient.default", "faltung.conv2d_weight_gradient.default"} <= {
+        *seen.names
+    }
+
+
+def test_gradients_that_come_again_have_gradients(layer: Layer) -> None:
+    x, w, call = layer
+    dy = numbers(2, 4, 7, 6, seed=1).requires_grad_()
+    first, second = torch.autograd.grad(call(), (x, w), dy, create_graph=True)
+    found = torch.autograd.grad(first.square().sum() + second.square().sum(), (x, w, dy))
+    a, b, c = (t.detach().double().requires_grad_() for t in (x, w, dy))
+    y = torch.nn.functional.conv2d(a, b)
+    first, second = torch.autograd.grad(y, (a, b), c, create_graph=True)
+    truth = torch.autograd.grad(first.square().sum() + second.square().sum(), (a, b, c))
+    for ours, theirs in zip(found, truth, strict=True):
+        torch.testing.assert_close(ours.double(), theirs)
+
+
+def test_batches_of_gradients_that_come_again(layer: Layer) -> None:
+    x, w, call = layer
+    several = numbers(3, 2, 4, 7, 6, seed=2)
+    found = torch.autograd.grad(call(), (x, w), several, is_grads_batched=True)
+    for i, dy in enumerate(several):
+        for batch, alone in zip(found, torch.autograd.grad(call(), (x, w), dy), strict=True):
+            assert torch.equal(batch[i], alone)
+
+
+@pytest.mark.parametrize("operation", ["conv2d_input_gradient", "conv2d_weight_gradient"])
+def test_gradients_of_a_kernel_that_was_taken_away(
+    layer: Layer, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    x, w, call = layer
+    shapes = (torch.zeros_like(x), (torch.zeros_like(w), torch.zeros(0)))
+    monkeypatch.setitem(
+        seam._ours, operation, lambda *_: shapes[operation == "conv2d_weight_gradient"]
+    )
+    found = torch.autograd.grad(call().sum(), (x, w))
+    assert [bool(t.any()) for t in found] == [
+        operation != "conv2d_input_gradient",
+        operation != "conv2d_weight_gradient",
+    ]
+
+
+@pytest.mark.parametrize("name", ["max_pool2d", "min_pool2d", "avg_pool2d"])
+def test_pools_with_and_without_gradients_in_turn(name: str) -> None:
+    for seed in range(4):
+        x = numbers(2, 3, 9, 8, seed=seed)
+        wanted, truth = x.clone().requires_grad_(), x.double().requires_grad_()
+        assert not CALLS[name](x).requires_grad
+        for leaf in (wanted, truth):
+            CALLS[name](leaf).sum().backward()
+        with torch.no_grad():
+            assert torch.equal(CALLS[name](wanted), CALLS[name](x))
+        assert wanted.grad is not None
+        assert truth.grad is not None
+        assert torch.equal(wanted.grad.double(), truth.grad)

@@ -9,8 +9,9 @@ from faltung import ops
 from faltung.errors import ArgumentError, ShapeError
 from faltung.functional import checks
 from faltung.functional.arguments import AXES, Padding, Pair, flat, padding_form, pair, sliding
-from faltung.geometry import Window
 from faltung.ops import quick
+
+ORDERED = "of complex elements pool the magnitude, input.abs(); of bool, input.byte()"
 
 
 @overload
@@ -138,47 +139,29 @@ def _extreme(
     operation = f"{kind}_pool2d"
     written = (kernel_size, stride, padding, dilation, ceil_mode)
     if not return_indices and not torch.compiler.is_compiling():
-        values = quick.pool(f"{operation}_values", input, written)
+        values = quick.pool(operation, input, written)
         if values is not None:
             return values
-    known = quick.resolved(operation, (input,), written)
-    if known is not None:
-        quick.remember_pool(f"{operation}_values", input, written, known)
-        return _pooled(kind, input, known, return_indices)
-    x = checks.image(operation, input)
-    checks.element_type(
-        operation,
-        x,
-        checks.INTEGERS,
-        "of complex elements pool the magnitude, input.abs(); of bool, input.byte()",
-    )
+    x, resolved = input, quick.resolved(operation, (input,), written)
+    if resolved is None:
+        x = checks.image(operation, input)
+        checks.element_type(operation, x, checks.INTEGERS, ORDERED)
+        resolved = (*_geometry(x, kernel_size, stride, padding, ceil_mode, dilation), ceil_mode)
+        if x is input:
+            quick.remember(operation, (x,), written, resolved)
+    if return_indices:
+        y, at = (ops.max_pool2d if kind == "max" else ops.min_pool2d)(x, *resolved)
+        return checks.unbatched(y, input), checks.unbatched(at, input)
+    return _values(operation, x, input, written, resolved)
+
+
+def _geometry(
+    x: Tensor, kernel_size: Pair, stride: Pair | None, padding: Padding, ceil: bool, dilation: Pair
+) -> tuple[list[int], ...]:
+    """Check the windows over a batch; return size, stride, padding and dilation for operators."""
     size, dilations = pair("kernel_size", kernel_size), pair("dilation", dilation)
     strides = size if stride is None else pair("stride", stride)
-    form = padding_form(padding)
-    windows = sliding(x.shape[2:], size, strides, form, dilations, ceil=ceil_mode)
-    _require_sight(x, windows)
-    resolved = (list(size), list(strides), flat(windows), list(dilations), ceil_mode)
-    if x is input:
-        quick.remember(operation, (input,), written, resolved)
-        quick.remember_pool(f"{operation}_values", x, written, resolved)
-        return _pooled(kind, x, resolved, return_indices)
-    y = _pooled(kind, x, resolved, return_indices)
-    if isinstance(y, Tensor):
-        return checks.unbatched(y, input)
-    return checks.unbatched(y[0], input), checks.unbatched(y[1], input)
-
-
-def _pooled(
-    kind: str, x: Tensor, resolved: tuple[Any, ...], return_indices: bool
-) -> Tensor | tuple[Tensor, Tensor]:
-    if not return_indices and not (x.requires_grad and torch.is_grad_enabled()):
-        values = ops.max_pool2d_values if kind == "max" else ops.min_pool2d_values
-        return values(x, *resolved)
-    y, at = (ops.max_pool2d if kind == "max" else ops.min_pool2d)(x, *resolved)
-    return (y, at) if return_indices else y
-
-
-def _require_sight(x: Tensor, windows: tuple[Window, Window]) -> None:
+    windows = sliding(x.shape[2:], size, strides, padding_form(padding), dilations, ceil=ceil)
     for (lines, _), window, length in zip(AXES, windows, x.shape[2:], strict=True):
         index = window.blind(length)
         if index is not None:
@@ -187,6 +170,17 @@ def _require_sight(x: Tensor, windows: tuple[Window, Window]) -> None:
                 f"{index} (size {window.size}, dilation {window.dilation}) would lie on nothing "
                 f"but padding; use less padding"
             )
+    return list(size), list(strides), flat(windows), list(dilations)
+
+
+def _values(
+    operation: str, x: Tensor, input: Tensor, written: tuple[Any, ...], resolved: tuple[Any, ...]
+) -> Tensor:
+    """Return the values of a pool that was found right, which the next such call need not find."""
+    y = ops.pool_values(operation, x, resolved)
+    if x is input:
+        quick.remember_pool(operation, x, written, resolved)
+    return checks.unbatched(y, input)
 
 
 def avg_pool2d(
@@ -227,24 +221,14 @@ def avg_pool2d(
         done = quick.pool("avg_pool2d", input, written)
         if done is not None:
             return done
-    known = quick.resolved("avg_pool2d", (input,), written)
-    if known is not None:
-        quick.remember_pool("avg_pool2d", input, written, known)
-        means: Tensor = ops.avg_pool2d(input, *known)
-        return means
-    x = checks.image("avg_pool2d", input)
-    checks.element_type("avg_pool2d", x, (torch.int64,), "convert it with input.float()")
-    size = pair("kernel_size", kernel_size)
-    strides = size if stride is None else pair("stride", stride)
-    if divisor_override == 0:
-        raise ArgumentError("divisor_override is 0: nothing can be divided by it; use None")
-    windows = sliding(x.shape[2:], size, strides, padding_form(padding), ceil=ceil_mode)
-    _require_sight(x, windows)
-    resolved = (
-        list(size), list(strides), flat(windows), ceil_mode, count_include_pad, divisor_override
-    )  # fmt: skip
-    if x is input:
-        quick.remember("avg_pool2d", (input,), written, resolved)
-        quick.remember_pool("avg_pool2d", x, written, resolved)
-    y = ops.avg_pool2d(x, *resolved)
-    return checks.unbatched(y, input)
+    x, resolved = input, quick.resolved("avg_pool2d", (input,), written)
+    if resolved is None:
+        x = checks.image("avg_pool2d", input)
+        checks.element_type("avg_pool2d", x, (torch.int64,), "convert it with input.float()")
+        if divisor_override == 0:
+            raise ArgumentError("divisor_override is 0: nothing can be divided by it; use None")
+        *geometry, _ = _geometry(x, kernel_size, stride, padding, ceil_mode, 1)
+        resolved = (*geometry, ceil_mode, count_include_pad, divisor_override)
+        if x is input:
+            quick.remember("avg_pool2d", (x,), written, resolved)
+    return _values("avg_pool2d", x, input, written, resolved)

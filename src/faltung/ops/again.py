@@ -1,4 +1,4 @@
-"""Calls of torch's operators that were checked before: a look-up, and the kernel.
+"""Calls of operators that were checked before: a look-up, and the kernel.
 
 A network makes the same few calls again and again. What the arguments of a call come to is found
 once, and noted under all that the checks look at.

@@ -93,8 +93,8 @@ def _at_once(
         fused = replace(asked, strides=strides, summand=added, activation=activation, pool=pool)
         return ours.prepared(fused), out
 
-    key = ours.key_of("conv2d_fused", (x, w, bias), (*geometry, activation, pool, summand is None))
-    known = ours.recalled(key, resolve)
+    numbers = (*geometry, activation, pool, summand is None)
+    known = ours.recalled("conv2d_fused", (x, w, bias), numbers, resolve)
     if known is None:
         return None
     _, size, strides = known

@@ -1,10 +1,10 @@
 """The last call of each layer and size of image: the next one mostly asks for the same again.
 
 Torch's compiler has guards that compare types, sizes, strides, element types, devices, whether
-gradients are wanted and what the dispatcher does, in a fraction of the time that it takes to ask
-for them one by one. They know neither the number of threads nor the accuracy, which are compared
-beside them. To make a guard takes longer than to ask, so that it is made where a call comes again,
-and not many times for one layer.
+tensors require gradients and what the dispatcher does, in a fraction of the time that it takes to
+ask for them one by one. They know neither the number of threads nor the accuracy, which are
+compared beside them, nor whether gradients are enabled. To make a guard takes longer than to ask,
+so that it is made where a call comes again, and not many times for one layer.
 """
 
 from collections.abc import Hashable, Sequence

@@ -1,6 +1,6 @@
 """Our pooling kernels under the operators: maxima, minima, means and their gradients."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,15 +15,6 @@ from faltung.ops.theirs import pooling as theirs
 
 Ints = list[int]
 Windows = tuple[Window, Window]
-
-
-def _key(name: str, tensors: Iterable[Tensor], numbers: Iterable[Any]) -> tuple[Any, ...]:
-    """Return the plain key of a call: all that its plan depends on."""
-    forms = [(t.shape, t.stride(), t.dtype) for t in tensors]
-    return (
-        name, torch.get_num_threads(), *forms,
-        *[tuple(n) if type(n) is list else n for n in numbers],
-    )  # fmt: skip
 
 
 def planned(
@@ -83,7 +74,7 @@ def known_extreme(
         over = windows(*geometry)
         return planned(operation, "forward", x, slid(x, x.shape[1], over), over, indices=indices)
 
-    return recalled(_key(operation, (x,), (*geometry, indices)), resolve)
+    return recalled(operation, (x,), (*geometry, indices), resolve)
 
 
 def known_extreme_gradient(
@@ -100,7 +91,7 @@ def known_extreme_gradient(
         out = empty(dy, (*dy.shape[:2], *size), memory_format(dy))
         return planned("max", "input", dy, out, windows(*geometry), indices=True)
 
-    return recalled(_key("extreme gradient", (dy, at), (size, *geometry)), resolve)
+    return recalled("extreme gradient", (dy, at), (size, *geometry), resolve)
 
 
 def known_avg(x: Tensor, rest: Sequence[Any]) -> Known | None:
@@ -112,7 +103,7 @@ def known_avg(x: Tensor, rest: Sequence[Any]) -> Known | None:
         out = slid(x, x.shape[1], over)
         return planned("avg", "forward", x, out, over, divisor=divisor, count_padding=count)
 
-    return recalled(_key("avg", (x,), rest), resolve)
+    return recalled("avg", (x,), rest, resolve)
 
 
 def known_avg_gradient(dy: Tensor, shape: Ints, rest: Sequence[Any]) -> Known | None:
@@ -124,7 +115,7 @@ def known_avg_gradient(dy: Tensor, shape: Ints, rest: Sequence[Any]) -> Known | 
         out = empty(dy, (*dy.shape[:2], *shape), memory_format(dy))
         return planned("avg", "input", dy, out, over, divisor=divisor, count_padding=count)
 
-    return recalled(_key("avg gradient", (dy,), (shape, *rest)), resolve)
+    return recalled("avg gradient", (dy,), (shape, *rest), resolve)
 
 
 def extreme(operation: str, x: Tensor, *geometry: Any) -> tuple[Tensor, Tensor]:

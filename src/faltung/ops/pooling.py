@@ -218,3 +218,21 @@ avg_pool2d_gradient = register(
     backward=_backward_avg_gradient,
     setup_context=_keep_avg_gradient,
 )
+
+
+def values(operation: str, x: Tensor, resolved: tuple[Any, ...]) -> Tensor:
+    """Return what a pool makes without positions, which it finds only where a gradient needs them.
+
+    Args:
+        operation: "max_pool2d", "min_pool2d" or "avg_pool2d".
+        x: The input.
+        resolved: The other arguments of the operator.
+    """
+    y: Tensor
+    if operation == "avg_pool2d":
+        y = avg_pool2d(x, *resolved)
+    elif x.requires_grad and torch.is_grad_enabled():
+        y, _ = (max_pool2d if operation == "max_pool2d" else min_pool2d)(x, *resolved)
+    else:
+        y = (max_pool2d_values if operation == "max_pool2d" else min_pool2d_values)(x, *resolved)
+    return y

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import _C, Tensor
 
-from faltung.ops import convolution, ours, ours_pooling, seam
+from faltung.ops import convolution, ours, ours_pooling, pooling, seam
 from faltung.ops.last import Last
 from faltung.ops.memo import Memo
 from faltung.ops.watching import PLAIN, float32_precision, watched
@@ -18,7 +18,7 @@ Key = tuple[Any, ...]
 
 _known = Memo[Key, tuple[Any, ...]]()
 _convolutions = Memo[Key, tuple[Any, ...]]()
-_pools = Memo[Key, ours.Known]()
+_pools = Memo[Key, tuple[Any, ...]]()
 _last = Last[tuple[Any, ...]]()
 
 
@@ -132,51 +132,74 @@ def _convolution(
 
 
 def pool(operation: str, x: Tensor, written: tuple[Any, ...]) -> Tensor | None:
-    """Return the values of a pool that was called before, where it is a look-up and the kernel.
+    """Return the values of a pool that was called before, or None; see `conv2d`.
 
     Args:
-        operation: "max_pool2d_values", "min_pool2d_values" or "avg_pool2d".
+        operation: "max_pool2d", "min_pool2d" or "avg_pool2d".
         x: The input.
         written: The arguments of the call, as written.
     """
     try:
-        key = _pool_key(operation, x, written)
-        found = _pools.get(key) if key is not None else None
+        found = _pool(operation, x, written)
     except (TypeError, AttributeError, RuntimeError):
         return None  # arguments that are no plain tensors and numbers: the checks have words
     if found is None:
         return None
-    wanted = x.requires_grad and torch.is_grad_enabled()
-    if wanted or watched() or not seam.unchanged(operation):
-        return None
-    return ours_pooling.pooled(found, x)
+    resolved, known = found
+    if known is not None and not watched() and seam.unchanged(_values(operation)):
+        y = ours_pooling.pooled(known, x)
+        if y is not None:
+            return y
+    return pooling.values(operation, x, resolved)
+
+
+def _pool(operation: str, x: Tensor, written: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """Return what is noted for a pool, if anything is."""
+    about = (operation, x.shape, written[0], _wanted(x))
+    last = _last.find(about, (x,))
+    if last is not None and all(map(is_, last[0], written)):
+        return last[1]
+    key = _pool_key(operation, x, written)
+    found = _pools.get(key) if key is not None else None
+    if found is not None:
+        _last.note(about, (x,), written, found)
+    return found
 
 
 def remember_pool(
     operation: str, x: Tensor, written: tuple[Any, ...], resolved: tuple[Any, ...]
 ) -> None:
     """Note that a pool was correct, and which call computes its values in this memory format."""
-    if x.requires_grad and torch.is_grad_enabled():
-        return
-    if torch.compiler.is_compiling() or watched() or not x.is_cpu or not seam.unchanged(operation):
+    if torch.compiler.is_compiling() or watched():
         return
     key = _hashed(_pool_key, operation, x, written)
     if key is None:
         return
-    if operation == "avg_pool2d":
-        known = ours_pooling.known_avg(x, resolved)
-    else:
-        known = ours_pooling.known_extreme(operation[:3], x, resolved)
-    if known is not None:
-        _pools.note(key, known)
+    known = None
+    if x.is_cpu and not _wanted(x) and seam.unchanged(_values(operation)):
+        if operation == "avg_pool2d":
+            known = ours_pooling.known_avg(x, resolved)
+        else:
+            known = ours_pooling.known_extreme(operation[:3], x, resolved)
+    _pools.note(key, (resolved, known))
+
+
+def _wanted(x: Tensor) -> bool:
+    """Say whether a gradient by this tensor is wanted."""
+    return x.requires_grad and torch.is_grad_enabled()
+
+
+def _values(operation: str) -> str:
+    """Return the operator that makes no positions."""
+    return operation if operation == "avg_pool2d" else f"{operation}_values"
 
 
 def _pool_key(operation: str, x: Tensor, written: tuple[Any, ...]) -> tuple[Any, ...] | None:
     if type(x) not in PLAIN or not _C._has_storage(x):
         return None
     return (
-        operation, x.shape, x.is_contiguous() or x.stride(), x.is_cpu, x.dtype, written,
-        _types(written), torch.get_num_threads(),
+        operation, x.shape, x.is_contiguous() or x.stride(), x.is_cpu or x.device, x.dtype, written,
+        _types(written), torch.get_num_threads(), _wanted(x),
     )  # fmt: skip
 
 

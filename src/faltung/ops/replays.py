@@ -1,4 +1,4 @@
-"""How calls of torch's operators are made again: all but the addresses of their tensors is settled.
+"""How calls of operators are made again: all but the addresses of their tensors is settled.
 
 Every function plans the kernels of a call that was found right, and returns what computes it from
 tensors like these; or None where torch's own operators have a part in it. That may itself return
