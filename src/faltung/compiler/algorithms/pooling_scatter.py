@@ -6,7 +6,7 @@ positions are expected in them, so that they are still in a cache then. Position
 are passed over.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from faltung.compiler.algorithms import planes
@@ -69,6 +69,10 @@ class Sums:
     flat: bool
     width: Int
     steps: tuple[Index, Index, Index]
+
+    def beside(self, channel: Index) -> "Sums":
+        """Return the sums of a channel behind the first."""
+        return replace(self, base=self.base + channel * self.steps[0])
 
     def at(self, position: Int) -> Pointer:
         """Return the address of a position of the plane."""
@@ -150,28 +154,36 @@ def _line(
 ) -> Condition:
     """Add a line's gradients whose positions lie in a span; say whether any lie behind it."""
     column = 1 if spec.layout == "rows" else a.source_column
-    apart, side = (1 if spec.layout == "channels" else a.source_channel), sums.steps[0]
+    apart = 1 if spec.layout == "channels" else a.source_channel
     low, length = span[0], span[1] - span[0]
     behind = code.int_variable(0)
 
-    def one(at: Index, c: Index) -> None:
+    def one(at: Index, sums: Sums, channel: Index = 0) -> None:
         position = code.load_int(a.extra + at)
         with code.either(code.within(position - low, length)) as (then, otherwise):
             with then:
-                held = sums.at(position) + c * side
+                held = sums.at(position) + channel
                 code.store(code.load(held, 1) + code.load(a.source + at, 1), held)
             with otherwise, code.when(code.within(position, a.height * a.width)):
                 behind.set(Int(code, code.raw(1)))
 
     unroll = PLANES if spec.several else 1
     whole = channels // unroll * unroll
-    with code.loop(a.columns) as x:
-        at = place + x * column
-        with code.loop(whole, 0, unroll) as c:
-            for i in range(unroll):
-                one(at + (c + i) * apart, c + i)
-        with code.loop(channels, whole) as c:
-            one(at + c * apart, c)
+    if spec.layout == "channels":
+        with code.loop(a.columns) as x:
+            at = place + x * column
+            for first, stop, count in ((0, whole, unroll), (whole, channels, 1)):
+                with code.loop(stop, first, count) as c:
+                    for i in range(count):
+                        one(at + (c + i), sums, c + i)
+    else:
+        for first, stop, count in ((0, whole, unroll), (whole, channels, 1)):
+            with code.loop(stop, first, count) as c:
+                # What does not change in the loop over columns is computed before it.
+                held = [(place + (c + i) * apart, sums.beside(c + i)) for i in range(count)]
+                with code.loop(a.columns) as x:
+                    for at, beside in held:
+                        one(at + x * column, beside)
     return behind.get().equals(1)  # type: ignore[no-any-return]
 
 
