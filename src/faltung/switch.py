@@ -21,6 +21,7 @@ from torch import Tensor
 from faltung.errors import MissingExtraError
 from faltung.geometry import windows
 from faltung.ops import Choice, again, choose, replays
+from faltung.ops.registry import laid_out, memory_format
 from faltung.ops.watching import PLAIN
 
 Ints = list[int]
@@ -104,6 +105,7 @@ def _convolution_backward(theirs: Theirs, *arguments: Any) -> Any:
     if not _plain(dy, x, w) or dy.shape != _convolved(x, w, geometry):
         return theirs(*arguments)
     windows = (stride, _sides(padding), dilation, groups, False)
+    given, dy = dy, laid_out(dy, memory_format(x, w))
     found: list[Tensor | None] = [None, None, None]
     operations = ("conv2d" if transposed else "conv2d_input_gradient", "conv2d_weight_gradient")
     choice = choose(operations[0], dy)
@@ -122,7 +124,7 @@ def _convolution_backward(theirs: Theirs, *arguments: Any) -> Any:
     if any(missing):
         rest = theirs(dy, x, w, bias_sizes, *geometry, missing)
         found = [b if a is None else a for a, b in zip(found, rest, strict=True)]
-    else:
+    elif dy is given:
         plan = partial(replays.gradients, dy, x, w, mask, transposed, windows)
         again.note(*called, operations, plan)
     return tuple(found)
@@ -172,9 +174,11 @@ def _pool_backward(operation: str, theirs: Theirs, *arguments: Any) -> Any:
     if not fits or dy.shape != _pooled(x, size, stride, padding, rest):
         return theirs(*arguments)
     geometry = (size, stride, _sides(padding), *rest)
+    given, dy = dy, laid_out(dy, memory_format(x))
     dx = _run(choice, dy, *at, list(x.shape[2:]), *geometry)
-    plan = partial(replays.pool_gradient, dy, x, at[0] if at else None, geometry)
-    again.note(*called, (operation,), plan)
+    if dy is given:
+        plan = partial(replays.pool_gradient, dy, x, at[0] if at else None, geometry)
+        again.note(*called, (operation,), plan)
     return dx
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from faltung.geometry import windows
 from faltung.ops import again, replays
-from faltung.ops.registry import empty, memory_format, register, slid
+from faltung.ops.registry import empty, laid_out, memory_format, register, slid
 from faltung.ops.theirs import convolution as theirs
 from faltung.ops.watching import plain, watched
 
@@ -58,6 +58,7 @@ def _backward_forward(ctx: Any, dy: Tensor) -> Gradients:
     called = ("conv2d gradients", (dy, x, w), (*mask, *ctx.geometry))
     if again_and_again and (done := again.repeat(*called, id(w))) is not None:
         return *done, *REST
+    given, dy = dy, laid_out(dy, memory_format(x, w))
     dx = dw = db = None
     if mask[0]:
         dx = conv2d_input_gradient(dy, w.conj(), None, list(x.shape[2:]), *ctx.geometry)
@@ -67,7 +68,7 @@ def _backward_forward(ctx: Any, dy: Tensor) -> Gradients:
         db = db if mask[2] else None
     elif mask[2]:
         db = dy.sum((0, 2, 3))
-    if again_and_again:
+    if again_and_again and dy is given:
         plan = partial(replays.gradients, dy, x, w, mask, False, ctx.geometry)
         again.note(*called, ("conv2d_input_gradient", "conv2d_weight_gradient"), plan)
     return dx, dw, db, *REST
@@ -106,6 +107,7 @@ def _keep_input_gradient(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> N
 
 def _backward_input_gradient(ctx: Any, ddx: Tensor) -> Gradients:
     dy, w = ctx.saved_tensors
+    ddx = laid_out(ddx, memory_format(dy, w))
     d_dy = dw = db = None
     if ctx.needs_input_grad[0]:
         wide = conv2d(ddx, w.conj(), None, *ctx.geometry)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from faltung.geometry import Window, windows
-from faltung.ops.registry import empty, memory_format, register, slid
+from faltung.ops.registry import empty, laid_out, memory_format, register, slid
 from faltung.ops.theirs import pooling as theirs
 
 Ints = list[int]
@@ -167,10 +167,11 @@ def _avg_fake(
 
 def _keep_avg(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     x, *ctx.geometry = inputs
-    ctx.size = list(x.shape[2:])
+    ctx.size, ctx.layout = list(x.shape[2:]), memory_format(x)
 
 
 def _backward_avg(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+    dy = laid_out(dy, ctx.layout)
     return avg_pool2d_gradient(dy, ctx.size, *ctx.geometry), *AVG_REST
 
 

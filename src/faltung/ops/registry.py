@@ -135,6 +135,16 @@ def memory_format(*tensors: torch.Tensor) -> torch.memory_format:
     return torch.contiguous_format
 
 
+def laid_out(gradient: torch.Tensor, layout: torch.memory_format) -> torch.Tensor:
+    """Return the gradient of a result in the memory format of the operands, as torch's rule is.
+
+    Whatever is made of it then has that format too. A transform's tensors stay as they are.
+    """
+    if transformed() or memory_format(gradient) is layout:
+        return gradient
+    return torch.empty_like(gradient, memory_format=layout).copy_(gradient)
+
+
 def empty(like: torch.Tensor, shape: Sequence[int], layout: torch.memory_format) -> torch.Tensor:
     """Return an uninitialised tensor with the type and device of `like`."""
     return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout)
