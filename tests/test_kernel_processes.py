@@ -1,10 +1,13 @@
 """Kernels in many threads at once, in forked children, and with stores that do not work."""
 
+import gc
 import multiprocessing
 import subprocess
 import sys
 import threading
 from collections import Counter
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import torch
 
 from convolving import Conv, Way, asked, called, defined, run, whole
 from faltung.compiler import kernel, machine
+from faltung.compiler.emit import Program
 from faltung.compiler.store import Store
 from faltung.compiler.target import Target
 from faltung.ops import ours
@@ -220,3 +224,37 @@ def test_a_problem_has_one_call() -> None:
     tensors = (whole(1, SMALL.x), whole(2, SMALL.w), torch.empty(SMALL.y))
     problem = asked("forward", SMALL, tensors, False, WAY)
     assert called(problem, WAY) is called(problem, WAY)
+
+
+@dataclass(frozen=True)
+class _Watching:
+    """A kernel that notes whether garbage is collected meanwhile; perhaps it cannot be written."""
+
+    fails: bool
+    seen: list[bool] = field(default_factory=list, hash=False)
+
+    def emit(self, target: Target) -> Program:
+        """Write nothing."""
+        self.seen.append(gc.isenabled())
+        if self.fails:
+            raise ValueError("not to be written")
+        program = Program(target)
+        with program.region("nothing"):
+            pass
+        return program
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("fails", [True, False])
+def test_garbage_is_not_collected_while_a_kernel_is_written(
+    fresh: Store, fails: bool, before: bool
+) -> None:
+    spec = _Watching(fails)
+    enabled = gc.isenabled()
+    (gc.enable if before else gc.disable)()
+    try:
+        with pytest.raises(ValueError, match="not to be") if fails else nullcontext():
+            kernel.get(spec, machine.host())
+        assert (spec.seen, gc.isenabled()) == ([False], before)
+    finally:
+        (gc.enable if enabled else gc.disable)()

@@ -4,10 +4,13 @@ A kernel is named by its specification and its target. It is looked for in this 
 the store on disk, and only then emitted and compiled.
 """
 
+import gc
 import hashlib
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -66,9 +69,26 @@ def _made(spec: Spec, target: Target) -> Kernel:
     origin = "store"
     if payload is None:
         origin = "compiled"
-        payload = machine.compile_object(spec.emit(target).text(), target)
+        with _uncollected():
+            text = spec.emit(target).text()
+        payload = machine.compile_object(text, target)
         kept.put(called, payload)
     return Kernel(machine.load_object(payload), origin, time.perf_counter() - began)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the garbage collector still: a kernel is thousands of objects, all of them in use.
+
+    It would go over all objects of the process meanwhile, and take longer than the rest.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @cache
