@@ -53,7 +53,11 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
     """
     found, empty = correlations(problem)
     jobs = [simplified(job) for job in found]
-    whole = [_plan(problem, target, threads, [[job] for job in jobs], empty)]
+    # Rows in one long line fill tiles better, rows apart divide better among threads and caches.
+    apart = [simplified(job, longest=1) for job in found]
+    ways = [jobs] if apart == jobs else [jobs, apart]
+    made = [_plan(problem, target, threads, [[job] for job in way], empty) for way in ways]
+    whole = [min(made, key=lambda plan: plan.cost)]
     parts = [parted(job) for job in jobs]
     if all(len(part) == 1 for part in parts):
         return whole

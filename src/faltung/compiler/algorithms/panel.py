@@ -157,6 +157,9 @@ def turn(
 ) -> None:
     """Copy [i][j] to [j][i] in squares; the last square of a line overlaps.
 
+    What is written of a j is finished before the next: lines of it, a power of two apart, meet in
+    one set of the cache, and would be brought there again for each of their parts.
+
     Args:
         code: The function being written.
         first: Where it begins.
@@ -166,12 +169,12 @@ def turn(
         pitch: Elements from one j to the next there.
     """
     lanes = code.lanes
-    with code.loop((counts[0] + (lanes - 1)) // lanes) as block:
-        i = code.smaller(block * lanes, counts[0] - lanes)
-        rows = [first + (i + u) * apart for u in range(lanes)]
-        with code.loop((counts[1] + (lanes - 1)) // lanes) as step:
-            j = code.smaller(step * lanes, counts[1] - lanes)
-            square = [code.load(row + j) for row in rows]
+    with code.loop((counts[1] + (lanes - 1)) // lanes) as step:
+        j = code.smaller(step * lanes, counts[1] - lanes)
+        with code.loop((counts[0] + (lanes - 1)) // lanes) as block:
+            i = code.smaller(block * lanes, counts[0] - lanes)
+            rows = code.settled(first + i * apart + j)
+            square = [code.load(rows + u * apart) for u in range(lanes)]
             corner = code.settled(to + j * pitch + i)
             for u, vector in enumerate(code.transposed(square)):
                 code.store(vector, corner + u * pitch)
