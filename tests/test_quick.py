@@ -10,7 +10,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from faltung import functional as F
 from faltung.errors import ArgumentError, ShapeError
-from faltung.ops import last, memo, quick, seam
+from faltung.functional import checks
+from faltung.ops import conv2d as operator
+from faltung.ops import convolution, last, memo, ours_pooling, quick, replays, seam
 
 CALLS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "conv2d": lambda x: F.conv2d(x, torch.ones(4, 3, 3, 3).to(x), None, 2, "same"),
@@ -245,10 +247,19 @@ def test_gradients_that_come_again(wanted: str) -> None:
 
 
 @pytest.fixture
-def layer() -> tuple[torch.Tensor, torch.Tensor, Callable[[], torch.Tensor]]:
-    """Return an input, a weight, and their convolution, whose gradients were asked for before."""
-    x, w = numbers(2, 3, 9, 8).requires_grad_(), numbers(4, 3, 3, 3).requires_grad_()
+def layer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> tuple[torch.Tensor, torch.Tensor, Callable[[], torch.Tensor]]:
+    """Return an input, a weight, and their convolution, whose gradients are a look-up by now."""
+    x, w, dy = numbers(2, 3, 9, 8), numbers(4, 3, 3, 3), numbers(2, 4, 7, 6)
+    x.requires_grad_()
+    w.requires_grad_()
     for _ in range(4):
+        F.conv2d(x, w).backward(dy)
+        F.conv2d(x, w).sum().backward()
+    with monkeypatch.context() as patch:
+        patch.setattr(convolution, "conv2d_weight_gradient", lambda *_: pytest.fail("no look-up"))
+        F.conv2d(x, w).backward(dy)
         F.conv2d(x, w).sum().backward()
     x.grad = w.grad = None
     return x, w, lambda: F.conv2d(x, w)
@@ -318,3 +329,74 @@ def test_pools_with_and_without_gradients_in_turn(name: str) -> None:
         assert wanted.grad is not None
         assert truth.grad is not None
         assert torch.equal(wanted.grad.double(), truth.grad)
+
+
+@pytest.mark.parametrize("first", ["x", "w", "xw"])
+def test_gradients_that_are_wanted_in_turn(first: str) -> None:
+    leaves = {"x": numbers(2, 3, 9, 8).requires_grad_(), "w": numbers(4, 3, 3, 3).requires_grad_()}
+    dy = numbers(2, 4, 7, 6, seed=3)
+    y = torch.nn.functional.conv2d(leaves["x"], leaves["w"])
+    truth = dict(zip("xw", torch.autograd.grad(y, [*leaves.values()], dy), strict=True))
+    for wanted in [*[first] * 4, *["x", "w", "xw"] * 2]:
+        for name, leaf in leaves.items():
+            leaf.requires_grad_(name in wanted)
+        y = F.conv2d(leaves["x"], leaves["w"])
+        found = torch.autograd.grad(y, [leaves[name] for name in wanted], dy)
+        for name, gradient in zip(wanted, found, strict=True):
+            assert torch.equal(gradient, truth[name])
+
+
+def test_lists_that_are_changed_after_a_call() -> None:
+    x, w = numbers(1, 1, 6, 9).requires_grad_(), numbers(1, 1, 3, 3).requires_grad_()
+    padding, dilation = [1] * 4, [1, 1]
+    dy = numbers(1, 1, 6, 9, seed=1)
+    for by in (1, 1, 1, 1, 2, 2, 1):
+        padding[:], dilation[:] = [by] * 4, [by, by]  # the result keeps its size
+        y = operator(x, w, None, [1, 1], padding, dilation, 1, False)
+        theirs = torch.nn.functional.conv2d(x, w, None, 1, by, by)
+        assert torch.equal(y, theirs)
+        truth = torch.autograd.grad(theirs, (x, w), dy)
+        for found, other in zip(torch.autograd.grad(y, (x, w), dy), truth, strict=True):
+            assert torch.equal(found, other)
+
+
+def test_gradients_that_torch_computes_are_planned_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, w = numbers(2, 3, 9, 8).requires_grad_(), numbers(4, 3, 3, 3).requires_grad_()
+    planned: list[Any] = []
+    monkeypatch.setattr(replays, "gradients", lambda *arguments: planned.append(arguments))
+    truth = torch.autograd.grad(torch.nn.functional.conv2d(x, w).sum(), (x, w))
+    for _ in range(4):
+        for found, theirs in zip(
+            torch.autograd.grad(F.conv2d(x, w).sum(), (x, w)), truth, strict=True
+        ):
+            assert torch.equal(found, theirs)
+    assert len(planned) == 1
+
+
+@pytest.mark.parametrize("name", ["max_pool2d", "min_pool2d", "avg_pool2d"])
+def test_a_pool_that_was_taken_away_runs_no_more(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = numbers(2, 3, 9, 8)
+    for _ in range(4):
+        CALLS[name](x)
+    for values in (name, f"{name}_values"):
+        monkeypatch.setitem(seam._ours, values, lambda *_: torch.full((1,), 99.0))
+    assert CALLS[name](x).item() == 99
+
+
+@pytest.mark.parametrize("pool", [F.max_pool2d, F.min_pool2d, F.avg_pool2d])
+def test_arguments_of_pools_that_are_equal_and_not_the_same(pool: Any) -> None:
+    x = numbers(2, 3, 9, 8)
+    for _ in range(4):
+        pool(x, 2)
+        with pytest.raises(ArgumentError, match="kernel_size"):
+            pool(x, 2.0)
+
+
+def test_a_pool_is_planned_for_whoever_wants_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = numbers(2, 3, 9, 8)
+    F.max_pool2d(x, 2)
+    monkeypatch.setattr(checks, "image", lambda *_: pytest.fail("not looked up"))
+    monkeypatch.setattr(ours_pooling, "known_extreme", lambda *_: pytest.fail("not planned"))
+    assert torch.equal(F.max_pool2d(x, 2), torch.nn.functional.max_pool2d(x, 2))

@@ -77,7 +77,7 @@ def _convolution(theirs: Theirs, *arguments: Any) -> Any:
     """Compute `aten::convolution`, or `aten::_convolution`, whose last four concern cuDNN."""
     x, w, bias, *geometry = arguments[:9]
     stride, padding, dilation, transposed, _, groups = geometry
-    called = ("convolution", (x, w) if bias is None else (x, w, bias), geometry)
+    called = ("convolution", (x, w) if bias is None else (x, w, bias), tuple(geometry))
     if (done := again.repeat(*called, id(w))) is not None:
         return done
     operation = "conv2d_input_gradient" if transposed else "conv2d"
@@ -105,7 +105,7 @@ def _convolution_backward(theirs: Theirs, *arguments: Any) -> Any:
     if not _plain(dy, x, w) or dy.shape != _convolved(x, w, geometry):
         return theirs(*arguments)
     windows = (stride, _sides(padding), dilation, groups, False)
-    given, dy = dy, laid_out(dy, memory_format(x, w))
+    dy = laid_out(dy, memory_format(x, w))
     found: list[Tensor | None] = [None, None, None]
     operations = ("conv2d" if transposed else "conv2d_input_gradient", "conv2d_weight_gradient")
     choice = choose(operations[0], dy)
@@ -124,8 +124,8 @@ def _convolution_backward(theirs: Theirs, *arguments: Any) -> Any:
     if any(missing):
         rest = theirs(dy, x, w, bias_sizes, *geometry, missing)
         found = [b if a is None else a for a, b in zip(found, rest, strict=True)]
-    elif dy is given:
-        plan = partial(replays.gradients, dy, x, w, mask, transposed, windows)
+    else:
+        plan = partial(replays.gradients, *called[1], mask, transposed, windows)
         again.note(*called, operations, plan)
     return tuple(found)
 
@@ -174,11 +174,9 @@ def _pool_backward(operation: str, theirs: Theirs, *arguments: Any) -> Any:
     if not fits or dy.shape != _pooled(x, size, stride, padding, rest):
         return theirs(*arguments)
     geometry = (size, stride, _sides(padding), *rest)
-    given, dy = dy, laid_out(dy, memory_format(x))
-    dx = _run(choice, dy, *at, list(x.shape[2:]), *geometry)
-    if dy is given:
-        plan = partial(replays.pool_gradient, dy, x, at[0] if at else None, geometry)
-        again.note(*called, (operation,), plan)
+    dx = _run(choice, laid_out(dy, memory_format(x)), *at, list(x.shape[2:]), *geometry)
+    plan = partial(replays.pool_gradient, dy, x, at[0] if at else None, geometry)
+    again.note(*called, (operation,), plan)
     return dx
 
 

@@ -152,7 +152,7 @@ def _extreme(
     if return_indices:
         y, at = (ops.max_pool2d if kind == "max" else ops.min_pool2d)(x, *resolved)
         return checks.unbatched(y, input), checks.unbatched(at, input)
-    return _values(operation, x, input, written, resolved)
+    return _pooled(operation, x, input, written, resolved)
 
 
 def _geometry(
@@ -173,11 +173,11 @@ def _geometry(
     return list(size), list(strides), flat(windows), list(dilations)
 
 
-def _values(
+def _pooled(
     operation: str, x: Tensor, input: Tensor, written: tuple[Any, ...], resolved: tuple[Any, ...]
 ) -> Tensor:
     """Return the values of a pool that was found right, which the next such call need not find."""
-    y = ops.pool_values(operation, x, resolved)
+    y = quick.pool_values(operation, x, resolved)
     if x is input:
         quick.remember_pool(operation, x, written, resolved)
     return checks.unbatched(y, input)
@@ -231,4 +231,4 @@ def avg_pool2d(
         resolved = (*geometry, ceil_mode, count_include_pad, divisor_override)
         if x is input:
             quick.remember("avg_pool2d", (x,), written, resolved)
-    return _values("avg_pool2d", x, input, written, resolved)
+    return _pooled("avg_pool2d", x, input, written, resolved)

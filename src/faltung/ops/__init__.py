@@ -20,7 +20,6 @@ from faltung.ops.pooling import (
     min_pool2d,
     min_pool2d_values,
 )
-from faltung.ops.pooling import values as pool_values
 from faltung.ops.seam import Choice, choose, set_ours
 
 __all__ = [
@@ -39,7 +38,6 @@ __all__ = [
     "min_pool2d",
     "min_pool2d_values",
     "ours",
-    "pool_values",
     "quick",
 ]
 

@@ -4,7 +4,7 @@ A network makes the same few calls again and again. What the arguments of a call
 once, and noted under all that the checks look at.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import torch
@@ -16,14 +16,18 @@ from faltung.ops.memo import Memo
 from faltung.ops.watching import PLAIN, float32_precision
 
 Replay = Callable[..., Any]
-Found = tuple[tuple[str, ...], Replay]
+Found = tuple[tuple[str, ...], Replay | None]
 
 _known = Memo[tuple[Any, ...], Found]()
 _last = Last[Found]()
 
 
-def repeat(operator: str, tensors: tuple[Tensor, ...], rest: Sequence[Any], layer: Hashable) -> Any:
+def repeat(
+    operator: str, tensors: tuple[Tensor, ...], rest: tuple[Any, ...], layer: Hashable
+) -> Any:
     """Return the result of a call that was noted before, or None.
+
+    It is for where nothing watches, and nobody wants a derivative of the result.
 
     Args:
         operator: What is called.
@@ -44,13 +48,15 @@ def repeat(operator: str, tensors: tuple[Tensor, ...], rest: Sequence[Any], laye
         found = noted
         _last.note(about, tensors, rest, found)
     operations, replay = found
-    return replay(*tensors) if all(map(seam.unchanged, operations)) else None
+    if replay is None or not all(map(seam.unchanged, operations)):
+        return None
+    return replay(*tensors)
 
 
 def note(
     operator: str,
     tensors: tuple[Tensor, ...],
-    rest: Sequence[Any],
+    rest: tuple[Any, ...],
     operations: tuple[str, ...],
     plan: Callable[[], Replay | None],
 ) -> None:
@@ -62,16 +68,18 @@ def note(
         rest: Its other arguments.
         operations: The operations whose kernels compute it; where another kernel is registered for
             one of them, the call is not repeated.
-        plan: Returns what computes it from tensors like these, if our kernels do it all. What it
-            returns looks itself at what no key knows: where tensors lie, and whether they are
-            lazily negated (`faltung.ops.ours.addresses`).
+        plan: Returns what computes it from tensors like these, or None where our kernels do not
+            do it all, which is noted too. What it returns looks itself at what no key knows: where
+            tensors lie, and whether they are lazily negated (`faltung.ops.ours.addresses`).
     """
     key = _key(operator, tensors, rest) if all(map(seam.unchanged, operations)) else None
-    if key is not None and (replay := plan()) is not None:
-        _known.note(key, (operations, replay))
+    if key is not None and key not in _known:
+        _known.note(key, (operations, plan()))
 
 
-def _key(operator: str, tensors: tuple[Tensor, ...], rest: Sequence[Any]) -> tuple[Any, ...] | None:
+def _key(
+    operator: str, tensors: tuple[Tensor, ...], rest: tuple[Any, ...]
+) -> tuple[Any, ...] | None:
     """Return what the checks of a call look at, or None where tensors are not torch's own."""
     if not all(type(t) in PLAIN and t.is_cpu and t.layout is torch.strided for t in tensors):
         return None

@@ -21,10 +21,10 @@ import torch
 from torch import Tensor
 
 from faltung.geometry import windows
-from faltung.ops import again, replays
+from faltung.ops import again, replays, seam
 from faltung.ops.registry import empty, laid_out, memory_format, register, slid
 from faltung.ops.theirs import convolution as theirs
-from faltung.ops.watching import plain, watched
+from faltung.ops.watching import plain, transformed, watched
 
 Ints = list[int]
 Gradients = tuple[Tensor | None, ...]
@@ -54,11 +54,13 @@ def _keep_forward(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _backward_forward(ctx: Any, dy: Tensor) -> Gradients:
     x, w = ctx.saved_tensors
     mask = ctx.needs_input_grad[:3]
-    again_and_again = not (torch.is_grad_enabled() or watched()) and plain((dy, x, w))[0]
+    alone = not (torch.is_grad_enabled() or watched()) and plain((dy, x, w))[0]
+    alone = alone and dy.dtype in seam.OUR_DTYPES
     called = ("conv2d gradients", (dy, x, w), (*mask, *ctx.geometry))
-    if again_and_again and (done := again.repeat(*called, id(w))) is not None:
+    if alone and (done := again.repeat(*called, id(w))) is not None:
         return *done, *REST
-    given, dy = dy, laid_out(dy, memory_format(x, w))
+    if not transformed():
+        dy = laid_out(dy, memory_format(x, w))
     dx = dw = db = None
     if mask[0]:
         dx = conv2d_input_gradient(dy, w.conj(), None, list(x.shape[2:]), *ctx.geometry)
@@ -68,8 +70,8 @@ def _backward_forward(ctx: Any, dy: Tensor) -> Gradients:
         db = db if mask[2] else None
     elif mask[2]:
         db = dy.sum((0, 2, 3))
-    if again_and_again and dy is given:
-        plan = partial(replays.gradients, dy, x, w, mask, False, ctx.geometry)
+    if alone:
+        plan = partial(replays.gradients, *called[1], mask, False, ctx.geometry)
         again.note(*called, ("conv2d_input_gradient", "conv2d_weight_gradient"), plan)
     return dx, dw, db, *REST
 
@@ -107,7 +109,8 @@ def _keep_input_gradient(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> N
 
 def _backward_input_gradient(ctx: Any, ddx: Tensor) -> Gradients:
     dy, w = ctx.saved_tensors
-    ddx = laid_out(ddx, memory_format(dy, w))
+    if not transformed():
+        ddx = laid_out(ddx, memory_format(dy, w))
     d_dy = dw = db = None
     if ctx.needs_input_grad[0]:
         wide = conv2d(ddx, w.conj(), None, *ctx.geometry)

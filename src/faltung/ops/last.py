@@ -30,8 +30,10 @@ class Last(Generic[Found]):
     def __init__(self) -> None:
         self._seen = Memo[Hashable, tuple[Any, int, str, Any, Found, int]]()
 
-    def find(self, key: Hashable, tensors: Sequence[Tensor]) -> tuple[Any, Found] | None:
-        """Return the other arguments of the last such call, and what was found for it.
+    def find(
+        self, key: Hashable, tensors: Sequence[Tensor]
+    ) -> tuple[tuple[Any, ...], Found] | None:
+        """Return the other arguments of the last such call, a tuple, and what was found for it.
 
         None where its tensors differed in more than their elements and addresses, where torch's
         dispatcher was in another state, or where the number of threads or the accuracy was another.
@@ -50,8 +52,10 @@ class Last(Generic[Found]):
             return None
         return arguments, found
 
-    def note(self, key: Hashable, tensors: Sequence[Tensor], arguments: Any, found: Found) -> None:
-        """Note what was found for a call of torch's own tensors, and its other arguments."""
+    def note(
+        self, key: Hashable, tensors: Sequence[Tensor], arguments: Sequence[Any], found: Found
+    ) -> None:
+        """Note what was found for a call, and its arguments besides tensors."""
         seen = self._seen.get(key)
         made = 0 if seen is None else seen[-1] + 1
         if _Guard is None or made > MOST:
@@ -60,7 +64,12 @@ class Last(Generic[Found]):
         if made:
             holds = _Guard(*tensors, dynamic_dims_sizes=None, dynamic_dims_strides=None).check
         facts = (torch.get_num_threads(), float32_precision())
-        self._seen.note(key, (holds, *facts, arguments, found, made))
+        self._seen.note(key, (holds, *facts, _own(arguments), found, made))
+
+
+def _own(arguments: Sequence[Any]) -> tuple[Any, ...]:
+    """Return a copy of arguments whose lists nobody else can change."""
+    return tuple(a.copy() if isinstance(a, list) else a for a in arguments)
 
 
 def _never(*_: Tensor) -> bool:

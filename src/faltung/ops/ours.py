@@ -176,7 +176,7 @@ def addresses(*tensors: Tensor | None) -> tuple[int, ...] | None:
 def recalled(
     name: str,
     tensors: Sequence[Tensor | None],
-    numbers: Sequence[Any],
+    numbers: tuple[Any, ...],
     resolve: Callable[[], tuple[Call | None, Tensor] | None],
 ) -> Known | None:
     """Return the call of an operation, with size and strides of its result, or None for torch's.
@@ -200,13 +200,8 @@ def recalled(
         call, out = found if found is not None else (None, None)
         known = None if call is None or out is None else (call, tuple(out.shape), out.stride())
         _known.note(key, known)
-    _last.note(about, present, _own(numbers), known)
+    _last.note(about, present, numbers, known)
     return known
-
-
-def _own(numbers: Sequence[Any]) -> tuple[Any, ...]:
-    """Return a copy of arguments whose lists nobody else can change."""
-    return tuple(n.copy() if isinstance(n, list) else n for n in numbers)
 
 
 def conv_problem(
@@ -253,7 +248,7 @@ def known_conv2d(
         out = slid(x, w.shape[0], windows(w.shape[2:], stride, padding, dilation), w)
         return planned("forward", x, w, bias, out, geometry)
 
-    return recalled("conv2d", (x, w, bias), geometry, resolve)
+    return recalled("conv2d", (x, w, bias), tuple(geometry), resolve)
 
 
 def known_input_gradient(

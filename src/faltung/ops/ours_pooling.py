@@ -103,7 +103,7 @@ def known_avg(x: Tensor, rest: Sequence[Any]) -> Known | None:
         out = slid(x, x.shape[1], over)
         return planned("avg", "forward", x, out, over, divisor=divisor, count_padding=count)
 
-    return recalled("avg", (x,), rest, resolve)
+    return recalled("avg", (x,), tuple(rest), resolve)
 
 
 def known_avg_gradient(dy: Tensor, shape: Ints, rest: Sequence[Any]) -> Known | None:

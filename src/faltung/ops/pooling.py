@@ -14,6 +14,7 @@ from torch import Tensor
 from faltung.geometry import Window, windows
 from faltung.ops.registry import empty, laid_out, memory_format, register, slid
 from faltung.ops.theirs import pooling as theirs
+from faltung.ops.watching import transformed
 
 Ints = list[int]
 Windows = tuple[Window, Window]
@@ -171,7 +172,8 @@ def _keep_avg(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _backward_avg(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-    dy = laid_out(dy, ctx.layout)
+    if not transformed():
+        dy = laid_out(dy, ctx.layout)
     return avg_pool2d_gradient(dy, ctx.size, *ctx.geometry), *AVG_REST
 
 
@@ -219,21 +221,3 @@ avg_pool2d_gradient = register(
     backward=_backward_avg_gradient,
     setup_context=_keep_avg_gradient,
 )
-
-
-def values(operation: str, x: Tensor, resolved: tuple[Any, ...]) -> Tensor:
-    """Return what a pool makes without positions, which it finds only where a gradient needs them.
-
-    Args:
-        operation: "max_pool2d", "min_pool2d" or "avg_pool2d".
-        x: The input.
-        resolved: The other arguments of the operator.
-    """
-    y: Tensor
-    if operation == "avg_pool2d":
-        y = avg_pool2d(x, *resolved)
-    elif x.requires_grad and torch.is_grad_enabled():
-        y, _ = (max_pool2d if operation == "max_pool2d" else min_pool2d)(x, *resolved)
-    else:
-        y = (max_pool2d_values if operation == "max_pool2d" else min_pool2d_values)(x, *resolved)
-    return y

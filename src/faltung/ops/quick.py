@@ -14,6 +14,9 @@ from faltung.ops.watching import PLAIN, float32_precision, watched
 
 CONSTANT = {int, bool, float, str, type(None)}
 
+VALUES = {f"{kind}_pool2d": f"{kind}_pool2d_values" for kind in ("max", "min")}
+VALUES["avg_pool2d"] = "avg_pool2d"  # the operators that make no positions
+
 Key = tuple[Any, ...]
 
 _known = Memo[Key, tuple[Any, ...]]()
@@ -22,9 +25,7 @@ _pools = Memo[Key, tuple[Any, ...]]()
 _last = Last[tuple[Any, ...]]()
 
 
-def key_of(
-    operation: str, tensors: tuple[Tensor | None, ...], written: tuple[Any, ...]
-) -> tuple[Any, ...] | None:
+def key_of(operation: str, tensors: tuple[Tensor | None, ...], written: Key) -> Key | None:
     """Return all that the checks of a call look at, or None where they must look themselves."""
     parts: list[Any] = [operation, written, _types(written)]
     for t in tensors:
@@ -146,11 +147,28 @@ def pool(operation: str, x: Tensor, written: tuple[Any, ...]) -> Tensor | None:
     if found is None:
         return None
     resolved, known = found
-    if known is not None and not watched() and seam.unchanged(_values(operation)):
+    if known is not None and not watched() and seam.unchanged(VALUES[operation]):
         y = ours_pooling.pooled(known, x)
         if y is not None:
             return y
-    return pooling.values(operation, x, resolved)
+    return pool_values(operation, x, resolved)
+
+
+def _wanted(x: Tensor) -> bool:
+    """Say whether a gradient by this tensor is wanted."""
+    return x.requires_grad and torch.is_grad_enabled()
+
+
+def pool_values(operation: str, x: Tensor, resolved: tuple[Any, ...]) -> Tensor:
+    """Return what a pool makes without positions, which it finds only where a gradient needs them.
+
+    Args:
+        operation: "max_pool2d", "min_pool2d" or "avg_pool2d".
+        x: The input.
+        resolved: The other arguments of the operator.
+    """
+    y = getattr(pooling, operation if _wanted(x) else VALUES[operation])(x, *resolved)
+    return y if isinstance(y, Tensor) else y[0]
 
 
 def _pool(operation: str, x: Tensor, written: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -176,22 +194,11 @@ def remember_pool(
     if key is None:
         return
     known = None
-    if x.is_cpu and not _wanted(x) and seam.unchanged(_values(operation)):
-        if operation == "avg_pool2d":
-            known = ours_pooling.known_avg(x, resolved)
-        else:
-            known = ours_pooling.known_extreme(operation[:3], x, resolved)
+    if x.is_cpu and not _wanted(x) and operation == "avg_pool2d":
+        known = ours_pooling.known_avg(x, resolved)
+    elif x.is_cpu and not _wanted(x):
+        known = ours_pooling.known_extreme(operation[:3], x, resolved)
     _pools.note(key, (resolved, known))
-
-
-def _wanted(x: Tensor) -> bool:
-    """Say whether a gradient by this tensor is wanted."""
-    return x.requires_grad and torch.is_grad_enabled()
-
-
-def _values(operation: str) -> str:
-    """Return the operator that makes no positions."""
-    return operation if operation == "avg_pool2d" else f"{operation}_values"
 
 
 def _pool_key(operation: str, x: Tensor, written: tuple[Any, ...]) -> tuple[Any, ...] | None:

@@ -138,9 +138,9 @@ def memory_format(*tensors: torch.Tensor) -> torch.memory_format:
 def laid_out(gradient: torch.Tensor, layout: torch.memory_format) -> torch.Tensor:
     """Return the gradient of a result in the memory format of the operands, as torch's rule is.
 
-    Whatever is made of it then has that format too. A transform's tensors stay as they are.
+    Whatever is made of it then has that format too.
     """
-    if transformed() or memory_format(gradient) is layout:
+    if memory_format(gradient) is layout:
         return gradient
     return torch.empty_like(gradient, memory_format=layout).copy_(gradient)
 

@@ -5,14 +5,16 @@ tensors like these; or None where torch's own operators have a part in it. That 
 None, where a kernel meets numbers or addresses that it cannot treat.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from faltung.ops import ours, ours_pooling
 from faltung.ops.again import Replay
+from faltung.ops.registry import laid_out, memory_format
 
 Ints = list[int]
 
@@ -39,6 +41,29 @@ def gradients(
     geometry: Sequence[Any],
 ) -> Replay | None:
     """Plan the gradients of (dy, x, w) by input, weight and bias that a mask asks for."""
+    plan = partial(_gradients, x=x, w=w, mask=mask, transposed=transposed, geometry=geometry)
+    return _in_format(memory_format(x, w), dy, plan)
+
+
+def _in_format(
+    layout: torch.memory_format, dy: Tensor, plan: Callable[[Tensor], Replay | None]
+) -> Replay | None:
+    """Plan from a gradient in a memory format, into which all that come are brought."""
+    laid = laid_out(dy, layout)
+    replay = plan(laid)
+    if replay is None or laid is dy:
+        return replay
+    return lambda dy, *rest: replay(laid_out(dy, layout), *rest)
+
+
+def _gradients(
+    dy: Tensor,
+    x: Tensor,
+    w: Tensor,
+    mask: Sequence[bool],
+    transposed: bool,
+    geometry: Sequence[Any],
+) -> Replay | None:
     by_input, by_weight, by_bias = mask
     with_bias = by_bias and by_weight and not transposed
     first = second = None
@@ -83,6 +108,12 @@ def pool_gradient(
     dy: Tensor, x: Tensor, at: Tensor | None, geometry: Sequence[Any]
 ) -> Replay | None:
     """Plan the gradient of maxima whose positions are known, from (dy, x, at), or of means."""
+    return _in_format(memory_format(x), dy, partial(_pool_gradient, x, at, geometry))
+
+
+def _pool_gradient(
+    x: Tensor, at: Tensor | None, geometry: Sequence[Any], dy: Tensor
+) -> Replay | None:
     size = list(x.shape[2:])
     if at is None:
         known = ours_pooling.known_avg_gradient(dy, size, geometry)

@@ -169,15 +169,16 @@ def _line(
 
     unroll = PLANES if spec.several else 1
     whole = channels // unroll * unroll
+    parts = [(0, whole, unroll), (whole, channels, 1)] if spec.several else [(0, channels, 1)]
     if spec.layout == "channels":
         with code.loop(a.columns) as x:
             at = place + x * column
-            for first, stop, count in ((0, whole, unroll), (whole, channels, 1)):
+            for first, stop, count in parts:
                 with code.loop(stop, first, count) as c:
                     for i in range(count):
-                        one(at + (c + i), sums, c + i)
+                        one(at + (c + i), sums, c + i)  # cheaper than `beside` there
     else:
-        for first, stop, count in ((0, whole, unroll), (whole, channels, 1)):
+        for first, stop, count in parts:
             with code.loop(stop, first, count) as c:
                 # What does not change in the loop over columns is computed before it.
                 held = [(place + (c + i) * apart, sums.beside(c + i)) for i in range(count)]
