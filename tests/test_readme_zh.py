@@ -73,6 +73,9 @@ def test_every_section_has_the_same_links_and_names_in_code() -> None:
             assert sorted(re.findall(pattern, chinese)) == sorted(re.findall(pattern, english))
 
 
+SPEED = re.findall(r"\d\.\d\d \(\d\.\d\d\)", CHINESE)[0]  # a ratio with its worst case
+
+
 def test_every_section_is_translated() -> None:
     for section in sections(CHINESE)[1:]:
         prose = re.sub(r"`[^`]*`|\]\([^)]*\)|(?m:^\|.*$)", "", section).strip()
@@ -93,7 +96,7 @@ def test_the_code_prints_what_the_chinese_readme_says() -> None:
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("1.42 (0.94)", "1.43 (0.94)"),
+        (SPEED, f"1{SPEED}"),
         ("tune", "tuned"),
         ("## 边缘", "### 边缘"),
         ("99.64、99.58", "99.64、99.59"),
