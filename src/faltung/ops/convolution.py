@@ -22,9 +22,9 @@ from torch import Tensor
 
 from faltung.geometry import windows
 from faltung.ops import again, replays, seam
-from faltung.ops.registry import empty, laid_out, memory_format, register, slid
+from faltung.ops.registry import empty, incoming, memory_format, register, slid
 from faltung.ops.theirs import convolution as theirs
-from faltung.ops.watching import plain, transformed, watched
+from faltung.ops.watching import plain, watched
 
 Ints = list[int]
 Gradients = tuple[Tensor | None, ...]
@@ -59,8 +59,7 @@ def _backward_forward(ctx: Any, dy: Tensor) -> Gradients:
     called = ("conv2d gradients", (dy, x, w), (*mask, *ctx.geometry))
     if alone and (done := again.repeat(*called, id(w))) is not None:
         return *done, *REST
-    if not transformed():
-        dy = laid_out(dy, memory_format(x, w))
+    dy = incoming(dy, memory_format(x, w))
     dx = dw = db = None
     if mask[0]:
         dx = conv2d_input_gradient(dy, w.conj(), None, list(x.shape[2:]), *ctx.geometry)
@@ -109,8 +108,7 @@ def _keep_input_gradient(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> N
 
 def _backward_input_gradient(ctx: Any, ddx: Tensor) -> Gradients:
     dy, w = ctx.saved_tensors
-    if not transformed():
-        ddx = laid_out(ddx, memory_format(dy, w))
+    ddx = incoming(ddx, memory_format(dy, w))
     d_dy = dw = db = None
     if ctx.needs_input_grad[0]:
         wide = conv2d(ddx, w.conj(), None, *ctx.geometry)

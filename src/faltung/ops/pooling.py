@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from faltung.geometry import Window, windows
-from faltung.ops.registry import empty, laid_out, memory_format, register, slid
+from faltung.ops.registry import empty, incoming, memory_format, register, slid
 from faltung.ops.theirs import pooling as theirs
-from faltung.ops.watching import transformed
 
 Ints = list[int]
 Windows = tuple[Window, Window]
@@ -172,8 +171,7 @@ def _keep_avg(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _backward_avg(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-    if not transformed():
-        dy = laid_out(dy, ctx.layout)
+    dy = incoming(dy, ctx.layout)
     return avg_pool2d_gradient(dy, ctx.size, *ctx.geometry), *AVG_REST
 
 

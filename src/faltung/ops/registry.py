@@ -145,6 +145,11 @@ def laid_out(gradient: torch.Tensor, layout: torch.memory_format) -> torch.Tenso
     return torch.empty_like(gradient, memory_format=layout).copy_(gradient)
 
 
+def incoming(gradient: torch.Tensor, layout: torch.memory_format) -> torch.Tensor:
+    """Return a gradient that comes to a derivative `laid_out`; a transform's stay as they are."""
+    return gradient if transformed() else laid_out(gradient, layout)
+
+
 def empty(like: torch.Tensor, shape: Sequence[int], layout: torch.memory_format) -> torch.Tensor:
     """Return an uninitialised tensor with the type and device of `like`."""
     return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout)

@@ -5,7 +5,7 @@ tensors like these; or None where torch's own operators have a part in it. That 
 None, where a kernel meets numbers or addresses that it cannot treat.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -25,11 +25,22 @@ def convolution(
     """Plan a convolution of (x, w, bias), or its transpose where a `size` is given."""
     if bias is not None and not bias.is_contiguous():
         return None
-    if size is None:
-        known = ours.known_conv2d(x, w, bias, geometry)
-    else:
-        known = ours.known_input_gradient(x, w, bias, size, geometry)
+    known = _known(x, w, bias, size, geometry)
     return None if known is None else partial(ours.convolved, known)
+
+
+def _known(
+    x: Tensor, w: Tensor, bias: Tensor | None, size: Ints | None, geometry: Sequence[Any]
+) -> ours.Known | None:
+    """Return the call of a convolution, or of its transpose where a `size` is given."""
+    if size is None:
+        return ours.known_conv2d(x, w, bias, geometry)
+    return ours.known_input_gradient(x, w, bias, size, geometry)
+
+
+def _laying_out(layout: torch.memory_format, replay: Replay) -> Replay:
+    """Return a replay whose gradient is brought into a memory format before."""
+    return lambda dy, *rest: replay(laid_out(dy, layout), *rest)
 
 
 def gradients(
@@ -41,37 +52,14 @@ def gradients(
     geometry: Sequence[Any],
 ) -> Replay | None:
     """Plan the gradients of (dy, x, w) by input, weight and bias that a mask asks for."""
-    plan = partial(_gradients, x=x, w=w, mask=mask, transposed=transposed, geometry=geometry)
-    return _in_format(memory_format(x, w), dy, plan)
-
-
-def _in_format(
-    layout: torch.memory_format, dy: Tensor, plan: Callable[[Tensor], Replay | None]
-) -> Replay | None:
-    """Plan from a gradient in a memory format, into which all that come are brought."""
-    laid = laid_out(dy, layout)
-    replay = plan(laid)
-    if replay is None or laid is dy:
-        return replay
-    return lambda dy, *rest: replay(laid_out(dy, layout), *rest)
-
-
-def _gradients(
-    dy: Tensor,
-    x: Tensor,
-    w: Tensor,
-    mask: Sequence[bool],
-    transposed: bool,
-    geometry: Sequence[Any],
-) -> Replay | None:
     by_input, by_weight, by_bias = mask
     with_bias = by_bias and by_weight and not transposed
+    layout, given = memory_format(x, w), dy
+    dy = laid_out(dy, layout)
     first = second = None
     if by_input:
-        if transposed:
-            first = ours.known_conv2d(dy, w, None, geometry)
-        else:
-            first = ours.known_input_gradient(dy, w, None, list(x.shape[2:]), geometry)
+        size = None if transposed else list(x.shape[2:])
+        first = _known(dy, w, None, size, geometry)
     if by_weight:
         large, small = (dy, x) if transposed else (x, dy)
         window = list(w.shape[2:])
@@ -92,7 +80,7 @@ def _gradients(
             db = dy.sum((0, 2, 3)) if by_bias else None
         return dx, dw, db
 
-    return replay
+    return replay if dy is given else _laying_out(layout, replay)
 
 
 def pool(operation: str, x: Tensor, geometry: Sequence[Any]) -> Replay | None:
@@ -108,13 +96,8 @@ def pool_gradient(
     dy: Tensor, x: Tensor, at: Tensor | None, geometry: Sequence[Any]
 ) -> Replay | None:
     """Plan the gradient of maxima whose positions are known, from (dy, x, at), or of means."""
-    return _in_format(memory_format(x), dy, partial(_pool_gradient, x, at, geometry))
-
-
-def _pool_gradient(
-    x: Tensor, at: Tensor | None, geometry: Sequence[Any], dy: Tensor
-) -> Replay | None:
-    size = list(x.shape[2:])
+    size, layout, given = list(x.shape[2:]), memory_format(x), dy
+    dy = laid_out(dy, layout)
     if at is None:
         known = ours_pooling.known_avg_gradient(dy, size, geometry)
     else:
@@ -125,4 +108,4 @@ def _pool_gradient(
     def replay(dy: Tensor, x: Tensor, at: Tensor | None = None) -> Tensor | None:
         return ours_pooling.pooled(known, dy, at)
 
-    return replay
+    return replay if dy is given else _laying_out(layout, replay)
