@@ -9,6 +9,7 @@ import torch.nn.functional as tf
 from torch import Tensor, nn
 
 import faltung
+from convolving import whole
 from faltung import switch
 from faltung.ops import again, last, ours, seam
 
@@ -38,13 +39,9 @@ def checked(anew: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
         yield found
 
 
-def numbers(*shape: int) -> Tensor:
-    return torch.randint(-4, 5, shape, generator=torch.Generator().manual_seed(1)).float()
-
-
-X, W, B = numbers(2, 6, 9, 8), numbers(4, 6, 3, 3), numbers(4)
+X, W, B = whole(1, (2, 6, 9, 8)), whole(1, (4, 6, 3, 3)), whole(1, (4,))
 TURNED = W.transpose(0, 1)
-DY = numbers(2, 4, 7, 6)
+DY = whole(1, (2, 4, 7, 6))
 AT = torch.stack([torch.randperm(9 * 8)[:16].view(4, 4) for _ in range(12)]).view(2, 6, 4, 4)
 
 
@@ -82,7 +79,7 @@ CALLS: dict[str, Callable[[], Any]] = {
     "bfloat16": lambda: tf.conv2d(X.bfloat16(), W.bfloat16()),
     "one image": lambda: tf.conv2d(X[:1], W),
     "turned weight": lambda: tf.conv2d(X, W.transpose(2, 3)),
-    "strided bias": lambda: tf.conv2d(X, W, numbers(8)[::2]),
+    "strided bias": lambda: tf.conv2d(X, W, whole(1, (8,))[::2]),
     "transposed": lambda: tf.conv_transpose2d(X, TURNED),
     "transposed, bias": lambda: tf.conv_transpose2d(X, TURNED, B),
     "transposed, wider": lambda: tf.conv_transpose2d(X, TURNED, None, 2, output_padding=1),

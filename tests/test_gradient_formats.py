@@ -11,12 +11,8 @@ import torch.nn.functional as tf
 from torch import Tensor
 
 import faltung
+from convolving import whole
 from faltung import functional as F
-
-
-def numbers(*shape: int) -> Tensor:
-    return torch.randint(-4, 5, shape, generator=torch.Generator().manual_seed(0)).float()
-
 
 WAYS: dict[str, tuple[Any, Callable[[], Any]]] = {
     "functions": (F, nullcontext),
@@ -40,7 +36,7 @@ def test_gradients_have_the_memory_format_of_operands(
     shape, layer = LAYERS[name]
 
     def gradients(functions: Any, context: Callable[[], Any]) -> list[list[Tensor]]:
-        x, w = numbers(2, 6, 9, 8), numbers(*shape)
+        x, w = whole(0, (2, 6, 9, 8)), whole(0, shape)
         leaves = [
             t.contiguous(memory_format=torch.channels_last if end else torch.contiguous_format)
             for t, end in zip((x, w), last[:2], strict=True)

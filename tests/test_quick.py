@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from convolving import whole
 from faltung import functional as F
 from faltung.errors import ArgumentError, ShapeError
 from faltung.functional import checks
@@ -225,16 +226,12 @@ def test_views_of_freed_storage_are_refused_as_torch_does() -> None:
             call()
 
 
-def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randint(-4, 5, shape, generator=torch.Generator().manual_seed(seed)).float()
-
-
 @pytest.mark.parametrize("wanted", ["xwb", "x", "w", "b", "xw", "wb", "xb"])
 def test_gradients_that_come_again(wanted: str) -> None:
-    w = numbers(4, 3, 3, 3)
+    w = whole(0, (4, 3, 3, 3))
     for seed in range(5):
-        given = {"x": numbers(2, 3, 9, 8, seed=seed), "w": w, "b": numbers(4, seed=seed)}
-        dy = numbers(2, 4, 5, 4, seed=seed + 9)
+        given = {"x": whole(seed, (2, 3, 9, 8)), "w": w, "b": whole(seed, (4,))}
+        dy = whole(seed + 9, (2, 4, 5, 4))
         found = []
         for kind in (torch.float32, torch.float64):
             # The weight is the same tensor each time, as a layer's is.
@@ -251,7 +248,7 @@ def layer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> tuple[torch.Tensor, torch.Tensor, Callable[[], torch.Tensor]]:
     """Return an input, a weight, and their convolution, whose gradients are a look-up by now."""
-    x, w, dy = numbers(2, 3, 9, 8), numbers(4, 3, 3, 3), numbers(2, 4, 7, 6)
+    x, w, dy = whole(0, (2, 3, 9, 8)), whole(0, (4, 3, 3, 3)), whole(0, (2, 4, 7, 6))
     x.requires_grad_()
     w.requires_grad_()
     for _ in range(4):
@@ -280,7 +277,7 @@ def test_whoever_watches_sees_gradients_that_come_again(layer: Layer) -> None:
 
 def test_gradients_that_come_again_have_gradients(layer: Layer) -> None:
     x, w, call = layer
-    dy = numbers(2, 4, 7, 6, seed=1).requires_grad_()
+    dy = whole(1, (2, 4, 7, 6)).requires_grad_()
     first, second = torch.autograd.grad(call(), (x, w), dy, create_graph=True)
     found = torch.autograd.grad(first.square().sum() + second.square().sum(), (x, w, dy))
     a, b, c = (t.detach().double().requires_grad_() for t in (x, w, dy))
@@ -293,7 +290,7 @@ def test_gradients_that_come_again_have_gradients(layer: Layer) -> None:
 
 def test_batches_of_gradients_that_come_again(layer: Layer) -> None:
     x, w, call = layer
-    several = numbers(3, 2, 4, 7, 6, seed=2)
+    several = whole(2, (3, 2, 4, 7, 6))
     found = torch.autograd.grad(call(), (x, w), several, is_grads_batched=True)
     for i, dy in enumerate(several):
         for batch, alone in zip(found, torch.autograd.grad(call(), (x, w), dy), strict=True):
@@ -319,7 +316,7 @@ def test_gradients_of_a_kernel_that_was_taken_away(
 @pytest.mark.parametrize("name", ["max_pool2d", "min_pool2d", "avg_pool2d"])
 def test_pools_with_and_without_gradients_in_turn(name: str) -> None:
     for seed in range(4):
-        x = numbers(2, 3, 9, 8, seed=seed)
+        x = whole(seed, (2, 3, 9, 8))
         wanted, truth = x.clone().requires_grad_(), x.double().requires_grad_()
         assert not CALLS[name](x).requires_grad
         for leaf in (wanted, truth):
@@ -333,8 +330,11 @@ def test_pools_with_and_without_gradients_in_turn(name: str) -> None:
 
 @pytest.mark.parametrize("first", ["x", "w", "xw"])
 def test_gradients_that_are_wanted_in_turn(first: str) -> None:
-    leaves = {"x": numbers(2, 3, 9, 8).requires_grad_(), "w": numbers(4, 3, 3, 3).requires_grad_()}
-    dy = numbers(2, 4, 7, 6, seed=3)
+    leaves = {
+        "x": whole(0, (2, 3, 9, 8)).requires_grad_(),
+        "w": whole(0, (4, 3, 3, 3)).requires_grad_(),
+    }
+    dy = whole(3, (2, 4, 7, 6))
     y = torch.nn.functional.conv2d(leaves["x"], leaves["w"])
     truth = dict(zip("xw", torch.autograd.grad(y, [*leaves.values()], dy), strict=True))
     for wanted in [*[first] * 4, *["x", "w", "xw"] * 2]:
@@ -347,9 +347,9 @@ def test_gradients_that_are_wanted_in_turn(first: str) -> None:
 
 
 def test_lists_that_are_changed_after_a_call() -> None:
-    x, w = numbers(1, 1, 6, 9).requires_grad_(), numbers(1, 1, 3, 3).requires_grad_()
+    x, w = whole(0, (1, 1, 6, 9)).requires_grad_(), whole(0, (1, 1, 3, 3)).requires_grad_()
     padding, dilation = [1] * 4, [1, 1]
-    dy = numbers(1, 1, 6, 9, seed=1)
+    dy = whole(1, (1, 1, 6, 9))
     for by in (1, 1, 1, 1, 2, 2, 1):
         padding[:], dilation[:] = [by] * 4, [by, by]  # the result keeps its size
         y = operator(x, w, None, [1, 1], padding, dilation, 1, False)
@@ -361,7 +361,7 @@ def test_lists_that_are_changed_after_a_call() -> None:
 
 
 def test_gradients_that_torch_computes_are_planned_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    x, w = numbers(2, 3, 9, 8).requires_grad_(), numbers(4, 3, 3, 3).requires_grad_()
+    x, w = whole(0, (2, 3, 9, 8)).requires_grad_(), whole(0, (4, 3, 3, 3)).requires_grad_()
     planned: list[Any] = []
     monkeypatch.setattr(replays, "gradients", lambda *arguments: planned.append(arguments))
     truth = torch.autograd.grad(torch.nn.functional.conv2d(x, w).sum(), (x, w))
@@ -377,7 +377,7 @@ def test_gradients_that_torch_computes_are_planned_once(monkeypatch: pytest.Monk
 def test_a_pool_that_was_taken_away_runs_no_more(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    x = numbers(2, 3, 9, 8)
+    x = whole(0, (2, 3, 9, 8))
     for _ in range(4):
         CALLS[name](x)
     for values in (name, f"{name}_values"):
@@ -387,7 +387,7 @@ def test_a_pool_that_was_taken_away_runs_no_more(
 
 @pytest.mark.parametrize("pool", [F.max_pool2d, F.min_pool2d, F.avg_pool2d])
 def test_arguments_of_pools_that_are_equal_and_not_the_same(pool: Any) -> None:
-    x = numbers(2, 3, 9, 8)
+    x = whole(0, (2, 3, 9, 8))
     for _ in range(4):
         pool(x, 2)
         with pytest.raises(ArgumentError, match="kernel_size"):
@@ -395,7 +395,7 @@ def test_arguments_of_pools_that_are_equal_and_not_the_same(pool: Any) -> None:
 
 
 def test_a_pool_is_planned_for_whoever_wants_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
-    x = numbers(2, 3, 9, 8)
+    x = whole(0, (2, 3, 9, 8))
     F.max_pool2d(x, 2)
     monkeypatch.setattr(checks, "image", lambda *_: pytest.fail("not looked up"))
     monkeypatch.setattr(ours_pooling, "known_extreme", lambda *_: pytest.fail("not planned"))
