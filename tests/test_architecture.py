@@ -152,7 +152,7 @@ LAYERS = [
     [
         "compiler.planner",
     ],
-    ["ops.kept", "ops.memo", "ops.seam", "ops.watching"],
+    ["ops.heap", "ops.kept", "ops.memo", "ops.seam", "ops.watching"],
     ["ops.last", "ops.registry"],
     ["ops.theirs", "ops.theirs.convolution", "ops.theirs.pooling"],
     ["ops.ours"],

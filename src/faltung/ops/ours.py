@@ -18,7 +18,7 @@ from faltung.compiler.plan import Plan
 from faltung.compiler.problem import Problem
 from faltung.compiler.target import Target, pretending
 from faltung.geometry import windows
-from faltung.ops import kept
+from faltung.ops import heap, kept
 from faltung.ops.last import Last
 from faltung.ops.memo import Memo
 from faltung.ops.registry import empty, memory_format, slid
@@ -139,6 +139,7 @@ def prepared(problem: Problem) -> Call | None:
     plans = [plan for plan in (found.plan, found.otherwise) if plan is not None]
     if any(not _fits(plan, problem) for plan in plans):
         return None
+    heap.keep_freed()
     return ready(found.plan, cpu, found.otherwise)
 
 
