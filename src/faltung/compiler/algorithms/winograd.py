@@ -8,8 +8,9 @@ each element), and transformed back: Y = Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A.
 A block of tile rows is treated in turn: its tiles are transformed to [element][tile][channel], and
 multiplied by the weights of a tile of outputs after the other (`winograd_output`). Where weights
 are few, each thread does so for itself with tiles that stay in its second cache, and all weights
-were transformed before (`winograd_kernels`). Else one call treats a group of rows in two regions,
-whose threads share the tiles and have weights of their own, transformed before or on the way.
+were transformed before (`winograd_kernels`). Else one kernel transforms the tiles of a group of
+rows, and another multiplies them: its threads share the tiles and have weights of their own,
+transformed before or on the way.
 
 Differences of large numbers would turn infinities into NaN and could overflow, so elements and
 weights beyond `LARGEST` raise a flag, and the caller computes the whole call with another
@@ -26,7 +27,6 @@ from faltung.compiler.algorithms.argument_block import FLAGS, read_arguments
 from faltung.compiler.algorithms.winograd_input import (
     begin_flags,
     clear,
-    raised,
     transform_input,
 )
 from faltung.compiler.emit import Code, Int, Program
@@ -90,16 +90,46 @@ class Spec:
     def emit(self, target: Target) -> Program:
         """Write the kernel."""
         program = Program(target)
-        if self.apart:
-            with program.region("convolve") as code:
-                a = read_arguments(code, self.kind, TENSORS, SIZES)
-                begin_flags(code, a)
+        with program.region("convolve" if self.apart else "multiply") as code:
+            a = read_arguments(code, self.kind, TENSORS, SIZES)
+            begin_flags(code, a)
+            if self.apart:
                 first, last = code.share(a.rows)
                 blocks = (last - first + (a.rows_in_block - 1)) // a.rows_in_block
                 with code.loop(blocks) as block:
                     start = first + block * a.rows_in_block
                     _convolve(code, self, a, start, code.smaller(last - start, a.rows_in_block))
-            return program
+            else:
+                first, last = code.share(a.tiles * a.chunks)
+                with code.loop(last, first) as task:
+                    _multiply(code, self, a, task)
+        return program
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the kernel is specialised on that transforms the tiles of a group of rows.
+
+    Attributes:
+        source: Layout of the input.
+        kind: Element type.
+        outputs: m, the outputs of a tile along one axis.
+        taps: r, the taps of the window along one axis.
+    """
+
+    source: str
+    kind: str
+    outputs: int
+    taps: int
+
+    @property
+    def size(self) -> int:
+        """Elements of an input tile along one axis."""
+        return self.outputs + self.taps - 1
+
+    def emit(self, target: Target) -> Program:
+        """Write the kernel."""
+        program = Program(target)
         with program.region("transform") as code:
             a = read_arguments(code, self.kind, TENSORS, SIZES)
             begin_flags(code, a)
@@ -109,11 +139,6 @@ class Spec:
                 transform_input(code, self, a, unit, mine, a.workspace + FLAGS)
             with code.when(code.thread.equals(0)):
                 clear(code, self.size, a, a.rows, a.workspace + FLAGS)
-        with program.region("multiply") as code:
-            a = read_arguments(code, self.kind, TENSORS, SIZES)
-            first, last = code.share(a.tiles * a.chunks)
-            with code.when(raised(code, a).equals(0)), code.loop(last, first) as task:
-                _multiply(code, self, a, task)
         return program
 
 

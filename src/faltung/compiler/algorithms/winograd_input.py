@@ -116,15 +116,6 @@ def begin_flags(code: Code, a: Any) -> None:
     code.store_int(0, flag(code, a.workspace))
 
 
-def raised(code: Code, a: Any) -> Int:
-    """Return the sum of all threads' flags."""
-    total = code.int_variable(0)
-    with code.loop(code.threads) as thread:
-        total.set(total.get() + code.load_int(a.workspace.cast("i64") + thread))
-    found: Int = total.get()
-    return found
-
-
 def judged(code: Code, worst: Variable, values: list[Vector]) -> list[Vector]:
     """Return vectors, after the largest of their elements was noted."""
     for value in values:

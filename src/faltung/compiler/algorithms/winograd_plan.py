@@ -9,7 +9,7 @@ from faltung.compiler.algorithms.correlation import Correlation
 from faltung.compiler.algorithms.effort import HERTZ
 from faltung.compiler.algorithms.tile import shape
 from faltung.compiler.algorithms.undilated import apart
-from faltung.compiler.algorithms.winograd import Spec
+from faltung.compiler.algorithms.winograd import Inputs, Spec
 from faltung.compiler.algorithms.winograd_groups import LARGE, chained, grid, groups, span, unfit
 from faltung.compiler.plan import Plan, Step
 from faltung.compiler.problem import Pair, Problem, layout
@@ -60,7 +60,9 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
         kept.size <= FEW and block <= _held(target) and _even(problem, jobs, side, threads),
         _block(problem, side), tile,
     )  # fmt: skip
-    steps, tiles, without = [], 0, 0
+    inputs = Inputs(spec.source, spec.kind, spec.outputs, spec.taps)
+    steps: list[Step] = []
+    calls, tiles, without = 0, 0, 0
     for job in jobs:
         rows, columns = lattice = grid(job, side)
         at = kernels.index(job.weights[1:]) * (kept.size // len(kernels) // 4)
@@ -68,13 +70,14 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
         most = max(GROUP // (4 * spec.size**2 * columns * channels), -(-ENOUGH // columns))
         for group in groups(every, every if spec.apart else most):
             step, *own = _step(job, spec, target, threads, channels, outputs, group, lattice, at)
-            steps.append(step)
+            steps += [step] if spec.apart else [replace(step, spec=inputs), step]
+            calls += 1
             room, without = max(room, own[0]), max(without, own[1])
         tiles += every * columns
     kept = replace(kept, optional=not spec.apart, without=without)
     words = (
         f"F({side}x{side}, {taps}x{taps}), {spec.tile[0]} tiles x {spec.tile[1] * target.lanes} "
-        f"channels in registers, {len(steps)} groups of tiles in {len(jobs)} parts"
+        f"channels in registers, {calls} groups of tiles in {len(jobs)} parts"
         f"{', each thread for itself' if spec.apart else ''}"
     )
     products = tiles * spec.size**2 * channels * outputs

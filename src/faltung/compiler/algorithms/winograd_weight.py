@@ -3,8 +3,9 @@
 Tiles of 2 x 2 gradients meet tiles of 4 x 4 inputs and give 3 x 3 weights: F(3x3, 2x2) needs 16
 products where 36 are summed, F(3x3, 4x4) 36 for 144, F(5x5, 2x2) 36 for 100. Inputs and gradients
 are transformed tile by tile, the products of each element are summed over all tiles (a matrix
-product), and the sums are transformed back once. A call treats a group of tile rows and adds to the
-sums of those before it. The gradient of the bias is summed on the way, row by row of tiles.
+product). A call treats a group of tile rows and adds to the sums of those before it; behind the
+last one another kernel transforms the sums back. The gradient of the bias is summed on the way, row
+by row of tiles.
 
 As in `winograd`, numbers beyond `LARGEST` raise a flag.
 """
@@ -20,7 +21,6 @@ from faltung.compiler.algorithms.winograd_input import (
     clear,
     judge,
     judged,
-    raised,
     transform_input,
     transformed,
 )
@@ -29,7 +29,7 @@ from faltung.compiler.target import Target
 
 TENSORS = ("source", "dy", "db", "dw")
 SIZES = (
-    "first_row", "rows", "tile_rows", "tile_columns", "first_call", "last_call",
+    "first_row", "rows", "tile_rows", "tile_columns", "first_call",
     "groups", "channels", "outputs", "height", "width", "lines", "columns",
     "source_image", "source_channel", "source_row", "source_column", "source_offset",
     "dy_image", "dy_channel", "dy_row", "dy_column", "dy_offset",
@@ -88,12 +88,35 @@ class Spec:
             first, last = code.share(a.tiles * self.size**2)
             with code.loop(last, first) as task:
                 _multiply(code, self, a, task)
+        return program
+
+
+@dataclass(frozen=True)
+class Back:
+    """What the kernel is specialised on that makes weights of the sums.
+
+    Attributes:
+        kind: Element type.
+        bias: The gradient of the bias is made too.
+        taps: Taps of the weights along one axis.
+        outputs: Gradients of a tile along one axis.
+        width: Outputs of a register tile.
+    """
+
+    kind: str
+    bias: bool
+    taps: int
+    outputs: int
+    width: int
+
+    def emit(self, target: Target) -> Program:
+        """Write the kernel."""
+        program = Program(target)
         with program.region("back") as code:
             a = read_arguments(code, self.kind, TENSORS, SIZES)
-            with code.when(a.last_call.equals(1) & raised(code, a).equals(0)):
-                first, last = code.share(a.tiles)
-                with code.loop(last, first) as number:
-                    _back(code, self, a, number)
+            first, last = code.share(a.tiles)
+            with code.loop(last, first) as number:
+                _back(code, self, a, number)
         return program
 
 
@@ -188,20 +211,20 @@ def _add(code: Code, held: list[list[Any]], sums: Pointer) -> None:
             code.store(code.load(at) + slot.get(), at)
 
 
-def _back(code: Code, spec: Spec, a: Any, number: Int) -> None:
+def _back(code: Code, spec: Back, a: Any, number: Int) -> None:
     """Transform the sums of one tile of outputs to weights and write them."""
-    width = spec.tile[1] * code.lanes
+    width, side = spec.width, spec.outputs + spec.taps - 1
     back, _, _ = matrices(spec.taps, spec.outputs)
     size = (a.padded_channels + 1) * width
-    sums = a.workspace + a.products + number * (spec.size**2) * size
+    sums = a.workspace + a.products + number * side**2 * size
     mine = a.workspace + a.shared + code.thread * a.private
     table = (mine + a.sums).cast("i64")
     with code.loop(a.channels) as c, code.loop(width, 0, code.lanes) as j:
         start, to = sums + c * width + j, mine + c * width + j
 
         def row(i: Int, start: Pointer = start) -> list[Vector]:
-            at = code.settled(start + size * (i * spec.size))
-            return [code.load(at + size * n) for n in range(spec.size)]
+            at = code.settled(start + size * (i * side))
+            return [code.load(at + size * n) for n in range(side)]
 
         def put(n: Int, values: list[Vector], to: Pointer = to) -> None:
             at = code.settled(to + n * (a.channels * width))

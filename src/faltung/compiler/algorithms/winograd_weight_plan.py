@@ -11,7 +11,7 @@ from faltung.compiler.algorithms.effort import HERTZ
 from faltung.compiler.algorithms.runs import gathered
 from faltung.compiler.algorithms.undilated import apart
 from faltung.compiler.algorithms.winograd_groups import LARGE, grid, groups, span, unfit
-from faltung.compiler.algorithms.winograd_weight import Spec
+from faltung.compiler.algorithms.winograd_weight import Back, Spec
 from faltung.compiler.plan import Plan, Step
 from faltung.compiler.problem import KINDS, Pair, Problem, layout
 from faltung.compiler.target import Target
@@ -57,21 +57,21 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
         calls += [(_of(job, part), group, lattice, part) for group in cut]
     units = max(len(group) for _, group, *_ in calls)
     tiles = max(len(group) * lattice[1] for _, group, lattice, _ in calls)
-    found = []
+    back = Back(spec.kind, spec.bias, spec.taps, spec.outputs, width)
+    steps, room = [], 0
     for at, (job, group, lattice, part) in enumerate(calls):
-        ends = (
-            int(at == 0 or calls[at - 1][0].weights != job.weights),
-            int(at == len(calls) - 1 or calls[at + 1][0].weights != job.weights),
-        )
+        new = at == 0 or calls[at - 1][0].weights != job.weights
+        last = at == len(calls) - 1 or calls[at + 1][0].weights != job.weights
         size = units, tiles | 1  # as in `winograd_plan`
-        found.append(_step(problem, job, spec, target, threads, group, lattice, size, part, ends))
+        step, held = _step(problem, job, spec, target, threads, group, lattice, size, part, new)
+        steps += [step, Step(back, step.numbers)] if last else [step]
+        room = max(room, held)
     words = (
         f"F({spec.taps}x{spec.taps}, {spec.outputs}x{spec.outputs}), {spec.tile[0]} x {width} "
         f"channels in registers, {len(calls)} groups of tiles in {len(jobs)} parts"
     )
     cost = share.cycles / threads / HERTZ
-    steps, room = tuple(step for step, _ in found), max(room for _, room in found)
-    return [Plan(NAME, words, steps, room, threads, cost)]
+    return [Plan(NAME, words, tuple(steps), room, threads, cost)]
 
 
 def _spec(problem: Problem, job: Correlation, target: Target) -> Spec:
@@ -179,7 +179,7 @@ def _step(
     lattice: Pair,
     most: Pair,
     part: range,
-    ends: Pair,
+    new: bool,
 ) -> tuple[Step, int]:
     """Return the call for a group of tile rows, and its workspace in bytes."""
     k, c, r, s, offset = job.weights[1:]
@@ -195,7 +195,7 @@ def _step(
     shared = rows + rounded(problem.bias * units * tiles * width)
     private = rounded(_own(spec, channels, tiles * width, columns, width) + 2 * run[0])
     numbers = (
-        group.start, len(group), *lattice, *ends, 1, channels, len(part),
+        group.start, len(group), *lattice, int(new), 1, channels, len(part),
         *job.size, *job.result, *job.source, *job.target,
         k, c, r, s, offset, *run, spec.taps * channels, channels, channels,
         1, sums, sums, 1, *job.window,
