@@ -3,8 +3,7 @@
 The places of the addresses are those of the table in `faltung.compiler.plan`.
 """
 
-from collections.abc import Sequence
-from types import SimpleNamespace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from faltung.compiler.emit import Code, Pointer
@@ -14,7 +13,7 @@ FLAGS = 512  # float32 elements at the start of a guarded workspace: one 64-bit 
 
 
 def read_arguments(code: Code, kind: str, tensors: Sequence[str], numbers: Sequence[str]) -> Any:
-    """Read the argument block.
+    """Return a namespace of the argument block, each part of which is read once it is asked for.
 
     Args:
         code: The function being written.
@@ -25,12 +24,31 @@ def read_arguments(code: Code, kind: str, tensors: Sequence[str], numbers: Seque
     Returns:
         A namespace of all these, and of `workspace`, `prepared` and `summand`.
     """
-    held: dict[str, Any] = {name: code.pointer(place, kind) for place, name in enumerate(tensors)}
-    held["workspace"], held["prepared"] = code.pointer(WORKSPACE), code.pointer(PREPARED)
-    held["summand"] = code.pointer(SUMMAND, kind)
-    for place, name in enumerate(numbers, POINTERS):
-        held[name] = code.argument(place)
-    return SimpleNamespace(**held)
+    addresses = {name: (place, kind) for place, name in enumerate(tensors)}
+    addresses |= {"workspace": (WORKSPACE, "f32"), "prepared": (PREPARED, "f32")}
+    addresses["summand"] = (SUMMAND, kind)
+    places = {name: place for place, name in enumerate(numbers, POINTERS)}
+    return _Arguments(code, addresses, places)
+
+
+class _Arguments:
+    """Names of addresses, with their kinds, and of numbers in an argument block."""
+
+    def __init__(
+        self, code: Code, addresses: Mapping[str, tuple[int, str]], places: Mapping[str, int]
+    ) -> None:
+        self._code, self._addresses, self._places = code, addresses, places
+
+    def __getattr__(self, name: str) -> Any:
+        """Read an argument; later it is an attribute."""
+        if name in self._addresses:
+            found: Any = self._code.pointer(*self._addresses[name])
+        elif name in self._places:
+            found = self._code.argument(self._places[name])
+        else:
+            raise AttributeError(f"the argument block has no {name!r}")
+        setattr(self, name, found)
+        return found
 
 
 def flag(code: Code, workspace: Pointer) -> Pointer:

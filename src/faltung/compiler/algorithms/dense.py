@@ -13,6 +13,7 @@ way; the input gradient does too, as correlations of the gradient with parts of 
 read the same input, and write the elements between each other's, are made in one call.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,19 +153,11 @@ def _tiles(
     with code.loop(tiles[1], tiles[0]) as number:
         packed = weights_of[0] + number * weights_of[1]
         k = number * width
-
-        def to_staging() -> None:
-            dense_sum.sum_tile(code, spec, a, held, packed, pixels, staged, sink, k)
+        direct = spec.sink == "channels" and spec.single
+        whole = a.outputs >= k + width if direct else None
+        dense_sum.sum_tile(code, spec, a, held, packed, pixels, staged, whole, sink, k)
+        with nullcontext() if whole is None else code.when(whole.negated()):
             output.write(code, sink, staged, width, k, (lines, a.columns, a.columns), a.target_row)
-
-        if spec.sink == "channels" and spec.single:
-            with code.either(k + width > a.outputs) as (ragged, whole):
-                with ragged:
-                    to_staging()
-                with whole:
-                    dense_sum.sum_tile(code, spec, a, held, packed, pixels, None, sink, k)
-        else:
-            to_staging()
 
 
 def _bring(

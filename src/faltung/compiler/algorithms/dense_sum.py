@@ -1,9 +1,10 @@
 """The sums of one tile of outputs of a dense convolution, pass after pass."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from faltung.compiler.algorithms import output, tile
-from faltung.compiler.emit import Code, Index, Int, Pointer
+from faltung.compiler.emit import Code, Condition, Index, Int, Pointer, Vector
 
 BLOCK = 256  # products of a segment that are summed before they are added to what came before
 
@@ -39,13 +40,14 @@ def sum_tile(
     held: tuple[Pointer, Index, tuple[Index, Index], Pointer],
     packed: Pointer,
     pixels: Int,
-    staged: Pointer | None,
+    staged: Pointer,
+    whole: Condition | None,
     sink: output.Sink,
     k: Int,
 ) -> None:
     """Sum one tile of outputs over all pixels of the block, pass after pass.
 
-    The sums end in `staged`, or, where that is None, in the tensor itself.
+    The sums end in `staged`, or, where `whole` holds, in the tensor itself.
     """
     origin, block_step, steps, table = held
     rows, vectors = spec.tile
@@ -62,7 +64,7 @@ def sum_tile(
         with code.loop(pixels, 0, rows) as pixel:
             sums = tile.sums(code, rows, vectors)
             starts = [base + code.load_int(table + pixel + i) for i in range(rows)]
-            if staged is not None and not spec.single:
+            if not spec.single:
                 with code.when(number > 0):
                     for i, row in enumerate(sums):
                         for j, slot in enumerate(row):
@@ -70,12 +72,21 @@ def sum_tile(
                             slot.set(code.load(at))
             _taps(code, spec, a, sums, starts, line, steps, pitch)
             done = [[slot.get() for slot in row] for row in sums]
-            if staged is None:
-                output.put(code, sink, done, pixel, k)
+            if whole is None:
+                _stage(code, done, staged + pixel * width)
             else:
-                for i, values in enumerate(done):
-                    for j, value in enumerate(values):
-                        code.store(value, staged + (pixel + i) * width + j * code.lanes)
+                with code.either(whole) as (final, ragged):
+                    with final:
+                        output.put(code, sink, done, pixel, k)
+                    with ragged:
+                        _stage(code, done, staged + pixel * width)
+
+
+def _stage(code: Code, tile: Sequence[Sequence[Vector]], at: Pointer) -> None:
+    """Write the sums of a tile one behind the other."""
+    for i, row in enumerate(tile):
+        for j, value in enumerate(row):
+            code.store(value, at + (i * len(row) + j) * code.lanes)
 
 
 def _taps(

@@ -153,19 +153,11 @@ def add_bias(code: Code, spec: Shape, a: Any, dy: Pointer, sums: Pointer, block:
 def _pixels(
     code: Code, held: list[list[Any]], x: Pointer, dy: Pointer, columns: Int, step: Index
 ) -> None:
-    """Add the products of a line of pixels, two at a time."""
+    """Add the products of a line of pixels."""
     width = len(held[0]) * code.lanes
-
-    def once(t: Index) -> None:
+    with code.loop(columns) as t:
         loaded = [code.load(dy + t * width + j * code.lanes) for j in range(len(held[0]))]
         for i, row in enumerate(held):
             element = code.broadcast(x + t * step + i)
             for slot, vector in zip(row, loaded, strict=True):
                 slot.set(code.fma(element, vector, slot.get()))
-
-    pairs = columns // 2 * 2
-    with code.loop(pairs, 0, 2) as t:
-        once(t)
-        once(t + 1)
-    with code.loop(columns, pairs) as t:
-        once(t)

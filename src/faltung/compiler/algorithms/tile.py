@@ -85,13 +85,19 @@ def accumulate(
             for slot, vector in zip(row, loaded, strict=True):
                 slot.set(code.fma(element, vector, slot.get()))
 
-    unroll = run if isinstance(run, int) and run * len(held) <= FULL_UNROLL else UNROLL
+    unroll = _unrolled(run, len(held))
     whole = run // unroll * unroll
     with code.loop(whole, 0, unroll) as t:
         for u in range(unroll):
             once(t + u)
     with code.loop(run, whole) as t:
         once(t)
+
+
+def _unrolled(run: Index, rows: int) -> int:
+    """Return the steps of a turn: such that no rest is left, where a number is known."""
+    few = range(FULL_UNROLL // rows, 2, -1)
+    return next((n for n in few if isinstance(run, int) and run % n == 0), UNROLL)
 
 
 def accumulate_blocks(

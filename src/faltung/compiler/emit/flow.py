@@ -59,14 +59,19 @@ class Flow:
         return numbers(I64, value) if isinstance(value, int) else value.value
 
     def argument(self, place: Index) -> Int:
-        """Return the integer argument at a place of the argument block."""
-        at = self.builder.gep(self._arguments, [self.raw(place)], source_etype=I64)
-        return Int(self, self.builder.load(at, typ=I64))
+        """Return the integer argument at a place of the argument block.
+
+        A known place is read on entry.
+        """
+        builder = ir.IRBuilder(self._entry) if isinstance(place, int) else self.builder
+        at = builder.gep(self._arguments, [self.raw(place)], source_etype=I64)
+        return Int(self, builder.load(at, typ=I64))
 
     def pointer(self, place: int, kind: str = "f32") -> Pointer:
         """Return the address at a place of the argument block, of elements of a kind."""
-        at = self.builder.gep(self._arguments, [I64(place)], source_etype=I64)
-        return Pointer(self, self.builder.load(at, typ=PTR), kind)
+        builder = ir.IRBuilder(self._entry)
+        at = builder.gep(self._arguments, [I64(place)], source_etype=I64)
+        return Pointer(self, builder.load(at, typ=PTR), kind)
 
     def settled(self, at: Pointer) -> Pointer:
         """Return the same address, in a register whose origin LLVM does not look into.
@@ -108,19 +113,21 @@ class Flow:
             yield self.constant(start)
             return
         before = self.builder.block
-        head, body, after = (self.builder.append_basic_block(n) for n in ("head", "body", "after"))
-        self.builder.branch(head)
-        self.builder.position_at_end(head)
+        body, after = (self.builder.append_basic_block(name) for name in ("body", "after"))
+        self._again(self.raw(start), stop, body, after)
+        self.builder.position_at_end(body)
         phi = self.builder.phi(I64)
         phi.add_incoming(self.raw(start), before)
-        self.builder.cbranch(self.builder.icmp_signed("<", phi, self.raw(stop)), body, after)
-        self.builder.position_at_end(body)
         index = Int(self, phi)
         yield index
-        following = index + step
-        phi.add_incoming(following.value, self.builder.block)
-        self.builder.branch(head)
+        following = (index + step).value
+        phi.add_incoming(following, self.builder.block)
+        self._again(following, stop, body, after)
         self.builder.position_at_end(after)
+
+    def _again(self, index: Any, stop: Index, body: Any, after: Any) -> None:
+        """Go to the body where an index is below the end: asked before and behind each turn."""
+        self.builder.cbranch(self.builder.icmp_signed("<", index, self.raw(stop)), body, after)
 
     @contextmanager
     def when(self, condition: Condition) -> Iterator[None]:
