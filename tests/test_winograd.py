@@ -1,13 +1,16 @@
 """Winograd's method: values, errors, bits, and numbers that it cannot treat."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from agreeing import FORMS, assert_agrees
-from convolving import TARGETS, Conv, Way, computed, normal
+from convolving import TARGETS, Conv, Way, asked, computed, normal, planned
 from faltung.compiler import machine, planner
 from faltung.compiler.algorithms import undilated, winograd_plan, winograd_weight_plan
 from faltung.compiler.algorithms.correlation import correlations
+from faltung.compiler.algorithms.winograd import Inputs
 from faltung.compiler.problem import parse
 from faltung.compiler.target import pretending
 from layouts import LAYOUTS
@@ -122,6 +125,25 @@ def test_numbers_that_it_cannot_treat_go_to_a_direct_sum(
     operands[which].view(-1)[-1] = value
     ways = (Way(machine.host(), winograd=winograd) for winograd in (True, False))
     found, direct = (computed(direction, conv, operands[0], operands[1], way) for way in ways)
+    assert torch.equal(found.nan_to_num(1e30), direct.nan_to_num(1e30))
+
+
+@pytest.mark.parametrize("value", [*STRANGE, 3e38])
+@pytest.mark.parametrize(("which", "place"), [(0, 0), (0, -1), (1, 0), (1, -1)])
+def test_every_group_of_shared_tiles_tells_what_it_cannot_treat(
+    which: int, place: int, value: float
+) -> None:
+    conv = Conv(4, 1, 192, 192, (14, 14), (3, 3), padding=(1, 1, 1, 1))
+    first, second, result = (normal(i, shape) for i, shape in enumerate(conv.shapes("forward")))
+    (first, second)[which].view(-1)[place] = value
+    way = Way(machine.host(), winograd=True)
+    plan = planned(asked("forward", conv, (first, second, result), False, way), way)
+    assert sum(isinstance(step.spec, Inputs) for step in plan.steps) > 1
+    assert all(step.guards for step in plan.steps)
+    found, direct = (
+        computed("forward", conv, first, second, each)
+        for each in (way, replace(way, winograd=False))
+    )
     assert torch.equal(found.nan_to_num(1e30), direct.nan_to_num(1e30))
 
 

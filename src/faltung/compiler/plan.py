@@ -13,7 +13,7 @@ addresses; the fifth is the workspace:
 | avg forward / input | x / dy | 0 | 0 | y / dx | | |
 
 The others are the numbers of the step. The workspace is aligned to 64 bytes and holds anything
-when a step begins.
+when the first step begins, later what the steps before have left there.
 """
 
 from dataclasses import dataclass

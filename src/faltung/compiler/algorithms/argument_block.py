@@ -41,6 +41,8 @@ class _Arguments:
 
     def __getattr__(self, name: str) -> Any:
         """Read an argument; later it is an attribute."""
+        if name.startswith("_"):
+            raise AttributeError(name)  # of a copy that is not complete yet
         if name in self._addresses:
             found: Any = self._code.pointer(*self._addresses[name])
         elif name in self._places:

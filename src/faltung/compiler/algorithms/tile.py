@@ -85,19 +85,23 @@ def accumulate(
             for slot, vector in zip(row, loaded, strict=True):
                 slot.set(code.fma(element, vector, slot.get()))
 
-    unroll = _unrolled(run, len(held))
-    whole = run // unroll * unroll
-    with code.loop(whole, 0, unroll) as t:
-        for u in range(unroll):
+    turn = _turn(run, len(held))
+    whole = run // turn * turn
+    with code.loop(whole, 0, turn) as t:
+        for u in range(turn):
             once(t + u)
-    with code.loop(run, whole) as t:
-        once(t)
+    if not isinstance(run, int) or run % turn:
+        with code.loop(run, whole) as t:
+            once(t)
 
 
-def _unrolled(run: Index, rows: int) -> int:
-    """Return the steps of a turn: such that no rest is left, where a number is known."""
-    few = range(FULL_UNROLL // rows, 2, -1)
-    return next((n for n in few if isinstance(run, int) and run % n == 0), UNROLL)
+def _turn(run: Index, rows: int) -> int:
+    """Return the steps of a turn; some that divide a known number of steps, where 3 or more do."""
+    if not isinstance(run, int):
+        return UNROLL
+    most = FULL_UNROLL // rows
+    even = (steps for steps in range(most, 2, -1) if run % steps == 0)
+    return next(even, run if run <= most else UNROLL)
 
 
 def accumulate_blocks(

@@ -154,7 +154,7 @@ def _step(
     lattice: Pair,
     kept: int,
 ) -> tuple[Step, int, int]:
-    """Return the call for a group of tile rows, and its bytes of workspace.
+    """Return what makes a group of tile rows, and its bytes of workspace.
 
     The last number is what it takes more where weights were not transformed before.
     """

@@ -97,14 +97,12 @@ class Back:
 
     Attributes:
         kind: Element type.
-        bias: The gradient of the bias is made too.
         taps: Taps of the weights along one axis.
         outputs: Gradients of a tile along one axis.
         width: Outputs of a register tile.
     """
 
     kind: str
-    bias: bool
     taps: int
     outputs: int
     width: int
@@ -232,10 +230,10 @@ def _back(code: Code, spec: Back, a: Any, number: Int) -> None:
                 code.store(value, at + a.channels * (i * spec.taps * width))
 
         transformed(code, back, row, put)
-    if spec.bias:
-        with code.loop(code.smaller(a.outputs - number * width, width)) as k:
-            total = code.load(sums + a.padded_channels * width + k, 1)
-            code.store(total, a.db + a.first_output + number * width + k)
+    count = code.smaller(a.outputs - number * width, width)
+    with code.loop(a.db.is_none().choose(0, count)) as k:
+        total = code.load(sums + a.padded_channels * width + k, 1)
+        code.store(total, a.db + a.first_output + number * width + k)
     with code.when(a.run_length >= code.lanes):
         weight_sums.tabulate(code, a, width, table)
     weight_sums.write(code, a, width, mine, number, table)

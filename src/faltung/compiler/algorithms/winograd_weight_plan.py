@@ -57,7 +57,7 @@ def plans(problem: Problem, target: Target, threads: int) -> list[Plan]:
         calls += [(_of(job, part), group, lattice, part) for group in cut]
     units = max(len(group) for _, group, *_ in calls)
     tiles = max(len(group) * lattice[1] for _, group, lattice, _ in calls)
-    back = Back(spec.kind, spec.bias, spec.taps, spec.outputs, width)
+    back = Back(spec.kind, spec.taps, spec.outputs, width)
     steps, room = [], 0
     for at, (job, group, lattice, part) in enumerate(calls):
         new = at == 0 or calls[at - 1][0].weights != job.weights
