@@ -47,6 +47,8 @@ TILES = replace(HOST, level="tiles", lanes=16, registers=32, tiles="interpreted"
 
 TARGETS = {target.level: target for target in (pretending(HOST, level) for level in LEVELS)}
 TARGETS["tiles"] = TILES
+COMMON = TARGETS.get("avx2", HOST)  # whose plans tests expect, whatever this CPU offers beyond
+VECTORS = replace(HOST, tiles="")  # this CPU without a matrix unit
 """What this CPU can run: its own instructions, and those that it can pretend."""
 
 Pair = tuple[int, int]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import oracle
 from agreeing import FORMS, SOME, assert_agrees, convs
-from convolving import HOST, TARGETS, Conv, Way, defined, run, whole
+from convolving import COMMON, TARGETS, Conv, Way, defined, run, whole
 from faltung.compiler.algorithms import dense_weight_plan, strips
 from faltung.compiler.problem import DIRECTIONS, parse
 from guarded import blank
@@ -114,7 +114,7 @@ def test_weight_gradients_of_many_channels_and_small_images(level: str, form: st
 ])  # fmt: skip
 def test_memory_of_weight_gradients(text: str, layout: str) -> None:
     """Threads hold what fits into their second caches, or as much as the weights take."""
-    problem, target = parse(f"conv weight {text} {layout}"), replace(HOST, l2=2**19)
+    problem, target = parse(f"conv weight {text} {layout}"), replace(COMMON, l2=2**19)
     (plan,) = dense_weight_plan.plans(problem, target, 2)
     weights = 4 * math.prod((problem.outputs, problem.channels, *problem.window))
     assert plan.workspace < 2 * target.l2 + weights

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from agreeing import FORMS, assert_agrees, data
-from convolving import HOST, TARGETS, Conv, Way, asked, computed, defined, normal
+from convolving import COMMON, HOST, TARGETS, Conv, Way, asked, computed, defined, normal
 from faltung.compiler import machine, planner
 from faltung.compiler.algorithms import narrow_blocks, narrow_plan
 from faltung.compiler.problem import parse
@@ -129,7 +129,7 @@ def test_errors(direction: str, sign: str) -> None:
     ("conv weight ic8ih56oc3kh3", "outputs or input gradients"),
 ])  # fmt: skip
 def test_refusals(text: str, words: str) -> None:
-    found = narrow_plan.refuses(parse(text), TARGETS.get("avx2", HOST))
+    found = narrow_plan.refuses(parse(text), COMMON)
     assert found is not None
     assert words in found or HOST.lanes < 8
 

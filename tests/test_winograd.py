@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from agreeing import FORMS, assert_agrees
-from convolving import TARGETS, Conv, Way, asked, computed, normal, planned
+from convolving import COMMON, TARGETS, VECTORS, Conv, Way, asked, computed, normal, planned
 from faltung.compiler import machine, planner
 from faltung.compiler.algorithms import undilated, winograd_plan, winograd_weight_plan
 from faltung.compiler.algorithms.correlation import correlations
@@ -123,7 +123,7 @@ def test_numbers_that_it_cannot_treat_go_to_a_direct_sum(
     shapes = conv.shapes(direction)
     operands = [normal(i, shapes[i]) for i in (0, 1)]
     operands[which].view(-1)[-1] = value
-    ways = (Way(machine.host(), winograd=winograd) for winograd in (True, False))
+    ways = (Way(VECTORS, winograd=winograd) for winograd in (True, False))
     found, direct = (computed(direction, conv, operands[0], operands[1], way) for way in ways)
     assert torch.equal(found.nan_to_num(1e30), direct.nan_to_num(1e30))
 
@@ -136,7 +136,7 @@ def test_every_group_of_shared_tiles_tells_what_it_cannot_treat(
     conv = Conv(4, 1, 192, 192, (14, 14), (3, 3), padding=(1, 1, 1, 1))
     first, second, result = (normal(i, shape) for i, shape in enumerate(conv.shapes("forward")))
     (first, second)[which].view(-1)[place] = value
-    way = Way(machine.host(), winograd=True)
+    way = Way(VECTORS, winograd=True)
     plan = planned(asked("forward", conv, (first, second, result), False, way), way)
     assert sum(isinstance(step.spec, Inputs) for step in plan.steps) > 1
     assert all(step.guards for step in plan.steps)
@@ -171,7 +171,7 @@ def test_parts_without_dilation_cover_every_output_once(text: str) -> None:
 def test_input_gradients_have_larger_tiles_where_torch_sums_in_chains(
     text: str, tiles: str
 ) -> None:
-    plan = planner.explain(parse(text), machine.host(), 1).plan
+    plan = planner.explain(parse(text), COMMON, 1).plan
     assert (plan.algorithm, plan.schedule[: len(tiles)]) == (winograd_plan.NAME, tiles)
 
 
@@ -191,7 +191,7 @@ def test_input_gradients_have_larger_tiles_where_torch_sums_in_chains(
     ("weight ic64ih7oc64kh3ph1", "98 pixels"),
 ])  # fmt: skip
 def test_what_it_does_not_take_and_why(text: str, reason: str) -> None:
-    refusals = dict(planner.explain(parse(text), machine.host(), 1).refusals)
+    refusals = dict(planner.explain(parse(text), COMMON, 1).refusals)
     weight = text.startswith("weight")
     assert reason in refusals["winograd weight gradient" if weight else winograd_plan.NAME]
 
