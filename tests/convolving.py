@@ -231,7 +231,8 @@ def called(problem: Problem, way: Way) -> Call:
     """Return the plan, ready to be called, and a dense one where it cannot."""
     plan, instead = planned(problem, way), None
     if way.winograd:
-        instead = planned(problem, replace(way, winograd=False))
+        vectors = replace(way.target, tiles="")
+        instead = planned(problem, replace(way, target=vectors, winograd=False))
     elif way.target.tiles not in NO_TILES and plan.guarded and not (way.planar or way.narrow):
         instead = planned(problem, replace(way, target=replace(way.target, tiles="")))
     return ready(plan, way.target, instead)

@@ -47,7 +47,9 @@ def host() -> Target:
 
 
 def _tiles_permitted() -> bool:
-    """Ask Linux to let this process, and those it starts, use the tile registers; say whether.
+    """Ask Linux to let this process, and its forks, use the tile registers; say whether.
+
+    Afterwards it refuses alternate signal stacks that are too small for these registers.
 
     Source: the kernel's documentation, "x86 XSTATE".
     """
